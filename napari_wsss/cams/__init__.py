@@ -1,0 +1,1 @@
+"""Tags or class names to class activation maps. One file a method; its name is the file's."""

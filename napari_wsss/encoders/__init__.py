@@ -1,0 +1,1 @@
+"""Image to dense features. One file a method; its name is the file's."""

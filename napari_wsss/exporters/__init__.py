@@ -1,0 +1,1 @@
+"""Accepted masks to datasets. One file a method; its name is the file's."""

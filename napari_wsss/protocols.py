@@ -1,0 +1,116 @@
+"""What a method looks like: one class a file, with a frozen ``Params`` and one verb.
+
+Every method class takes ``(params, context)``. Its parameters are a frozen dataclass ``Params``
+(fields: bool, int, float, str or a ``Literal`` of str, each documented in the class docstring);
+the command line's ``--param cam.layers=3``, the project's settings and the window's forms are made
+from it. A method file ends with ``METHOD = TheClass``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_wsss.types import (
+    Cam,
+    Classes,
+    Dataset,
+    Features,
+    Image,
+    Mask,
+    Progress,
+    PseudoLabels,
+    Sample,
+    State,
+    no_progress,
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What surrounds a method: classes, device, seed, where models lie, and who watches.
+
+    ``encoder`` is the encoder that the run chose (None for encoders themselves); dense features
+    come through ``Sample.features``, which caches them. ``knowledge`` is the path of the user's own
+    attribute file, or None.
+    """
+
+    classes: Classes
+    device: str = "cpu"
+    seed: int = 0
+    progress: Progress = no_progress
+    encoder: Encoder | None = None
+    knowledge: Path | None = None
+    features: Callable[[Image], Features] | None = None
+
+
+class Method(Protocol):
+    """The part that all kinds share."""
+
+    Params: ClassVar[type[Any]]
+
+    def __init__(self, params: Any, context: Context) -> None: ...
+
+    @property
+    def model(self) -> str:
+        """Name and hash of the weights in use, e.g. ``mobilenet_v2@3acafc4b``; '' if there are none."""
+        ...
+
+
+class Encoder(Method, Protocol):
+    """Image to dense features. Deterministic: equal image, parameters and weights, equal features."""
+
+    def encode(self, image: Image) -> Features: ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """An encoder that also embeds text into the space of its features."""
+
+    def encode_text(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (n, d), L2-normalised."""
+        ...
+
+
+class CamMethod(Method, Protocol):
+    """Tags (or class names) to activation maps. Raises CannotFeed where the labels are not enough.
+
+    ``fit`` is optional: a method that learns from the whole project returns what it learnt, and the
+    pipeline stores it and hands it to every call; a method without it gets an empty state.
+    """
+
+    def __call__(self, sample: Sample, state: State) -> Cam: ...
+
+
+class LabelModel(Method, Protocol):
+    """Activation maps and weak labels to pseudo-labels. ``fit`` is optional, as for CamMethod."""
+
+    def __call__(self, sample: Sample, state: State) -> PseudoLabels: ...
+
+
+class Refiner(Method, Protocol):
+    """Pseudo-labels (``sample.pseudo``) to a finished mask. Never changes a pixel that a person labelled."""
+
+    def __call__(self, sample: Sample, state: State) -> Mask: ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A method that learns from the whole project before it is called on one image."""
+
+    def fit(self, samples: Sequence[Sample]) -> State: ...
+
+
+class Exporter(Protocol):
+    """Accepted masks to a dataset in one format; writes below ``folder`` only."""
+
+    Params: ClassVar[type[Any]]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def __call__(self, dataset: Dataset, folder: Path, progress: Progress) -> None: ...

@@ -1,0 +1,1 @@
+"""Pseudo-labels to finished masks. One file a method; its name is the file's."""
