@@ -121,7 +121,7 @@ class Image:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.valid.shape  # type: ignore[return-value]
+        return self.valid.shape[0], self.valid.shape[1]
 
     @property
     def rgb(self) -> Float:
@@ -219,6 +219,16 @@ class WeakLabels:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class ImportedLabels:
+    """What one imported file says of one image; ``mask`` and ``instances`` count as accepted."""
+
+    tags: Tags | None = None
+    marks: tuple[Mark, ...] = ()
+    mask: Labels | None = None
+    instances: Instances | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class WeakTarget:
     """Every weak label of an image compiled into one target (methods.md 0.2).
 
@@ -242,7 +252,7 @@ class WeakTarget:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.seed.shape  # type: ignore[return-value]
+        return self.seed.shape[0], self.seed.shape[1]
 
 
 # --------------------------------------------------------------------------- what methods make
@@ -302,7 +312,8 @@ class PseudoLabels:
     @property
     def confidence(self) -> NDArray[np.float16]:
         """Probability of the most probable class, float16 (h, w)."""
-        return self.probabilities.max(0)  # type: ignore[no-any-return]
+        best: NDArray[np.float16] = self.probabilities.max(0)
+        return best
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,161 @@
+"""A small discriminative head on frozen features, fitted to labelled pixels of the whole project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_wsss.types import State
+
+_CHUNK = 1 << 16  # pixels predicted at once
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPixels:
+    """Pixels that bear a label, and what pixels look like in general.
+
+    Attributes
+    ----------
+    features : float32 (n, d)
+    classes : int64 (n,), from 0
+    images : int64 (n,), number of the pixel's image
+    mean, scale : float32 (d,)
+        Of pixels drawn from everywhere: hinted pixels alone lie in the middle of things, and a head
+        standardised by them extrapolates wildly at every edge.
+    """
+
+    features: Tensor
+    classes: Tensor
+    images: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def part(self, keep: Tensor) -> LabelledPixels:
+        """The pixels that a mask or an index (m,) keeps."""
+        return replace(self, features=self.features[keep], classes=self.classes[keep], images=self.images[keep])
+
+    def without_last(self, n: int) -> LabelledPixels:
+        """The same pixels without the last n features."""
+        return replace(self, features=self.features[:, :-n], mean=self.mean[:-n], scale=self.scale[:-n])
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """Width, optimisation steps, dropout, and how far rare classes are raised (0 = not, 1 = all equal)."""
+
+    hidden: int = 32
+    steps: int = 150
+    batch: int = 2048
+    rate: float = 3e-3
+    decay: float = 1e-3
+    dropout: float = 0.2
+    balance: float = 1.0
+    smoothing: float = 0.05
+
+
+class PixelHead(nn.Module):
+    """Standardise, two hidden layers, one logit a class."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_features: int, hidden: int, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, n_classes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, K) of features (n, d)."""
+        # Far outside what was seen a head extrapolates without bound; the clamp keeps it modest.
+        standard = ((x - self.mean) / self.scale).clamp(-6, 6)
+        logits: Tensor = self.layers(standard)
+        return logits
+
+
+def fit_head(pixels: LabelledPixels, n_classes: int, settings: HeadSettings, seed: int) -> PixelHead:
+    """Fit a head to labelled pixels; deterministic for a seed, and the global random state stays as it was."""
+    x, y = pixels.features, pixels.classes
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = PixelHead(x.shape[1], settings.hidden, n_classes, settings.dropout)
+        head.mean.copy_(pixels.mean.cpu())
+        head.scale.copy_(pixels.scale.cpu())
+        head.to(x.device).train()
+        _optimise(head, x, y, _cumulative_share(pixels, n_classes, settings.balance), settings)
+    return head.eval()
+
+
+def _cumulative_share(pixels: LabelledPixels, n_classes: int, balance: float) -> Tensor:
+    count = torch.bincount(pixels.classes, minlength=n_classes).clamp(min=1).double()
+    running = count.pow(-balance)[pixels.classes].cumsum(0)
+    return running / running[-1]
+
+
+def _optimise(head: PixelHead, x: Tensor, y: Tensor, running: Tensor, settings: HeadSettings) -> None:
+    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps)
+    batch = min(settings.batch, 4 * len(y))
+    for _ in range(settings.steps):
+        drawn = torch.rand(batch, dtype=torch.float64).to(x.device)
+        chosen = torch.searchsorted(running, drawn).clamp(max=len(y) - 1)
+        loss = F.cross_entropy(head(x[chosen]), y[chosen], label_smoothing=settings.smoothing)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def probabilities(head: PixelHead, features: Tensor) -> Tensor:
+    """float32 (K, h, w) of features (d, h, w)."""
+    d, h, w = features.shape
+    flat = features.reshape(d, h * w)
+    answers = [head(flat[:, i : i + _CHUNK].T).softmax(1).T for i in range(0, h * w, _CHUNK)]
+    return torch.cat(answers, 1).reshape(-1, h, w)
+
+
+def log_loss(pixels: LabelledPixels, n_classes: int, settings: HeadSettings, seed: int, folds: int = 3) -> float:
+    """Class-balanced log loss on images that the head was not fitted to (folds by image)."""
+    images = torch.unique(pixels.images)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.device)
+    total = torch.zeros(n_classes, dtype=torch.float64)
+    seen = torch.zeros(n_classes, dtype=torch.float64)
+    for fold in range(folds):
+        held = torch.isin(pixels.images, images[order[fold::folds]])
+        if not held.any() or held.all():
+            continue
+        head = fit_head(pixels.part(~held), n_classes, settings, seed)
+        with torch.no_grad():
+            loss = F.cross_entropy(head(pixels.features[held]), pixels.classes[held], reduction="none").cpu().double()
+        classes = pixels.classes[held].cpu()
+        total.index_add_(0, classes, loss)
+        seen.index_add_(0, classes, torch.ones_like(loss))
+    return float((total / seen.clamp(min=1))[seen > 0].mean())
+
+
+def to_state(head: PixelHead) -> dict[str, NDArray[np.float32]]:
+    """Arrays that :func:`from_state` makes the same head of."""
+    return {f"head.{name}": value.cpu().numpy() for name, value in head.state_dict().items()}
+
+
+def from_state(state: State, device: torch.device) -> PixelHead:
+    """The head that :func:`to_state` stored, on a device, ready to predict."""
+    weights = {name[5:]: torch.as_tensor(np.asarray(v)) for name, v in state.items() if name.startswith("head.")}
+    hidden, n_features = weights["layers.0.weight"].shape
+    head = PixelHead(n_features, hidden, len(weights["layers.6.bias"]), 0.0)
+    head.load_state_dict(weights)
+    return head.to(device).eval()

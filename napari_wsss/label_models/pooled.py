@@ -1,0 +1,221 @@
+"""One pixel classifier for the whole project, fitted to every image's hints. The default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_wsss.errors import CannotFeed
+from napari_wsss.label_models._automatic_seeds import box_seeds, cam_seeds
+from napari_wsss.label_models._feature_grid import FeatureGrid
+from napari_wsss.label_models._pixel_head import (
+    HeadSettings,
+    LabelledPixels,
+    fit_head,
+    from_state,
+    log_loss,
+    probabilities,
+    to_state,
+)
+from napari_wsss.protocols import Context
+from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
+
+_POSITION = 3  # features that tell where a pixel lies: down, |across|, from the centre
+_FLAT = 1e-3  # an image whose channels all vary less than this (of full contrast) shows nothing
+_PROBE = 6000  # labelled pixels on which position and size are decided
+_ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
+
+
+class Pooled:
+    """A small network on frozen features, fitted to all labelled pixels of the project together.
+
+    Every image profits from the hints on all others, also one without any. Where human-given pixels
+    exist nowhere in an image, its activation maps' seeds and its boxes stand in for them. Whether a
+    pixel's position helps is decided by the log loss on held-out images' hints, never assumed.
+
+    Parameters of ``Params``
+    ------------------------
+    size : str
+        ``small`` fits a narrow head for a short time, which points need; ``large`` a wider one for
+        longer, which many strokes repay; ``auto`` lets the log loss on held-out images decide.
+    position : str
+        ``auto`` lets held-out images decide, ``yes`` and ``no`` do not ask.
+    pixels : int
+        Most labelled pixels taken from an image.
+    balance : float
+        How far rare classes are raised: 0 = as often as they were hinted, 1 = all equally often.
+    margin : float
+        A pixel is answered where the best class leads the second by so much.
+    """
+
+    @dataclass(frozen=True)
+    class Params:
+        size: Literal["auto", "small", "large"] = "auto"
+        position: Literal["auto", "yes", "no"] = "auto"
+        pixels: int = 3000
+        balance: float = 1.0
+        margin: float = 0.1
+
+    model: ClassVar[str] = ""
+
+    def __init__(self, params: Any, context: Context) -> None:
+        self.params: Pooled.Params = params
+        self.context = context
+        self.device = torch.device(context.device)
+        self.sizes = {
+            "small": HeadSettings(hidden=32, steps=150, balance=params.balance),
+            "large": HeadSettings(hidden=64, steps=400, balance=params.balance),
+        }
+
+    def fit(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
+        """Fit the head to the labelled pixels of all samples.
+
+        Raises
+        ------
+        CannotFeed
+            Where the samples hold labels of fewer than two classes.
+        """
+        pixels = self._labelled_pixels(samples)
+        if len(torch.unique(pixels.classes)) < 2:
+            raise CannotFeed("labels of at least two classes are needed somewhere in the project")
+        n = len(self.context.classes)
+        position, size = self._decide(pixels)
+        pixels = pixels if position else pixels.without_last(_POSITION)
+        head = fit_head(pixels, n, self.sizes[size], self.context.seed)
+        seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
+        return {**to_state(head), "position": np.array([position]), "seen": seen}
+
+    def __call__(self, sample: Sample, state: State) -> PseudoLabels:
+        """Pseudo-labels of one image, answered wherever the head is sure enough."""
+        image, target = sample.image, sample.target
+        k = len(self.context.classes)
+        if _is_flat(image.channels, image.valid):
+            return _only_given(target.seed, image.valid, k)
+        features = self._with_position(sample)
+        if not state["position"][0]:
+            features = features[:-_POSITION]
+        p = probabilities(from_state(state, self.device), features)
+        if p.shape[-2:] != image.shape:
+            p = F.interpolate(p[None], image.shape, mode="bilinear", align_corners=False)[0]
+        return self._answer(p, sample, np.asarray(state["seen"]) > 0)
+
+    def _answer(self, p: Tensor, sample: Sample, seen: NDArray[np.bool_]) -> PseudoLabels:
+        target, valid = sample.target, sample.image.valid
+        possible = torch.as_tensor(np.ascontiguousarray(target.allow) & seen[:, None, None], device=self.device)
+        # Where no seen class is allowed (a tag of a class that nobody ever hinted) every allowed one is left equal.
+        silent = ~possible.any(0)
+        p = torch.where(silent, torch.as_tensor(np.ascontiguousarray(target.allow), device=self.device), p * possible)
+        p = p / p.sum(0).clamp(min=1e-6)
+        given = torch.as_tensor(target.seed.astype(np.int64), device=self.device)
+        p = torch.where(given > 0, F.one_hot(given, len(p) + 1).movedim(-1, 0)[1:].float(), p)
+        p = p * torch.as_tensor(valid, device=self.device)
+        best = p.topk(min(2, len(p)), dim=0)
+        lead = best.values[0] - (best.values[1] if len(p) > 1 else 0)
+        labels = torch.where(lead >= self.params.margin, best.indices[0] + 1, 0).cpu().numpy().astype(np.uint16)
+        typicality = np.where(valid, 1, 0).astype(np.float16)
+        return PseudoLabels(p.half().cpu().numpy(), np.where(valid, labels, np.uint16(0)), typicality)
+
+    def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
+        rng = np.random.default_rng(self.context.seed)
+        features, classes, images, anywhere = [], [], [], []
+        for i, sample in enumerate(samples):
+            self.context.progress(i, len(samples), "reading labelled pixels")
+            label = self._seeds(sample)
+            if label.any():
+                grid = FeatureGrid(self._with_position(sample), sample.features.stride)
+                rows, columns = _drawn(label > 0, self.params.pixels, rng)
+                features.append(grid.at(rows, columns))
+                classes.append(torch.as_tensor(label[rows, columns].astype(np.int64) - 1))
+                images.append(torch.full((len(rows),), i))
+                anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
+            sample.forget()
+        if not features:
+            raise CannotFeed("no image of the project has labels yet")
+        look = torch.cat(anywhere)
+        return LabelledPixels(
+            torch.cat(features),
+            torch.cat(classes).to(self.device),
+            torch.cat(images).to(self.device),
+            look.mean(0),
+            look.std(0, correction=0).clamp(min=1e-4),
+        )
+
+    def _seeds(self, sample: Sample) -> Labels:
+        """Class ids of pixels to learn from: human-given ones, or stand-ins where the image has none."""
+        target, valid, labels = sample.target, sample.image.valid, sample.labels
+        boxes = [b for b in labels.boxes if not b.fill]
+        given = np.where(valid, target.seed, np.uint16(0))
+        if not boxes and (given.any() or sample.cam is None):
+            return given
+        classes = self.context.classes
+        guesses = np.zeros_like(given)
+        if sample.cam is not None:
+            guesses = cam_seeds(sample.cam, target, labels.tags, classes)
+        if boxes:
+            features = sample.features
+            grid = FeatureGrid(torch.as_tensor(features.data, device=self.device), features.stride)
+            boxed = box_seeds(boxes, grid, valid, target, sample.cam, classes, self.context.seed)
+            guesses = np.where(boxed > 0, boxed, guesses)
+        return np.where(given > 0, given, np.where(valid, guesses, np.uint16(0)))
+
+    def _with_position(self, sample: Sample) -> Tensor:
+        """Features (d + 3, h, w): the encoder's, then where each token lies in the image."""
+        data = torch.as_tensor(np.asarray(sample.features.data, np.float32), device=self.device)
+        h, w = data.shape[-2:]
+        y = ((torch.arange(h, device=self.device) + 0.5) / h * 2 - 1)[:, None].expand(h, w)
+        x = ((torch.arange(w, device=self.device) + 0.5) / w * 2 - 1)[None].expand(h, w)
+        return torch.cat([data, torch.stack([y, x.abs(), torch.hypot(y, x)])])
+
+    def _decide(self, pixels: LabelledPixels) -> tuple[bool, str]:
+        """Whether position helps, and which size of head, by the log loss on held-out images."""
+        position, size = self.params.position, self.params.size
+        enough = len(torch.unique(pixels.images)) >= 3
+        probe = _probe(pixels, self.context.seed)
+        if position == "auto":
+            helps = enough and self._loss(probe, "small") < self._loss(probe.without_last(_POSITION), "small")
+            position = "yes" if helps else "no"
+        if size == "auto":
+            probe = probe if position == "yes" else probe.without_last(_POSITION)
+            size = "large" if enough and self._loss(probe, "large") < self._loss(probe, "small") else "small"
+        return position == "yes", size
+
+    def _loss(self, probe: LabelledPixels, size: str) -> float:
+        return log_loss(probe, len(self.context.classes), self.sizes[size], self.context.seed)
+
+
+def _probe(pixels: LabelledPixels, seed: int) -> LabelledPixels:
+    order = torch.randperm(len(pixels.classes), generator=torch.Generator().manual_seed(seed))
+    return pixels.part(order[:_PROBE].to(pixels.classes.device))
+
+
+def _drawn(where: Bool, most: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of at most so many of the True pixels."""
+    flat = np.flatnonzero(where)
+    if len(flat) > most:
+        flat = rng.choice(flat, most, replace=False)
+    rows, columns = np.unravel_index(flat, where.shape)
+    return rows, columns
+
+
+def _is_flat(channels: NDArray[np.float32], valid: NDArray[np.bool_]) -> bool:
+    shown = channels[:, valid]
+    return shown.size == 0 or bool((shown.max(1) - shown.min(1) < _FLAT).all())
+
+
+def _only_given(seed: Labels, valid: NDArray[np.bool_], k: int) -> PseudoLabels:
+    """No answer but the human-given pixels: nothing is to be seen."""
+    p = np.where(valid, np.float16(1 / k), np.float16(0))[None].repeat(k, 0)
+    given = (seed > 0) & valid
+    for c in range(k):
+        p[c][given] = seed[given] == c + 1
+    return PseudoLabels(p, np.where(given, seed, np.uint16(0)), given.astype(np.float16))
+
+
+METHOD = Pooled

@@ -1,0 +1,164 @@
+"""Random walker with a prior: hints spread along the image until its edges stop them. No weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_wsss.errors import CannotFeed
+from napari_wsss.protocols import Context
+from napari_wsss.types import Mask, Sample, State
+
+_SMALLEST = 32  # no coarser level is made of a side of so many pixels or fewer
+_LEAK = 1e-4  # an edge never stops a walker for good, so that no region is left without an answer
+
+
+class Walker:
+    """Random walker with prior models, solved from coarse to fine.
+
+    A walker starts at a pixel, steps to a neighbour with a probability that falls with the square of
+    the colour difference, and is stopped either by a human-given pixel, whose class it takes, or by
+    the pixel's pseudo-label probability. Grady, "Multilabel random walker image segmentation using
+    prior models", CVPR 2005; the multilevel Jacobi solver is our own.
+
+    Parameters of ``Params``
+    ------------------------
+    edge : float
+        How strongly colour differences stop a walker (differences are divided by their mean square).
+    prior : float
+        Weight of the pseudo-label against one neighbour; small lets human-given pixels reach far.
+    iterations : int
+        Sweeps a level.
+    levels : int
+        Coarser levels that start the solution.
+    """
+
+    @dataclass(frozen=True)
+    class Params:
+        edge: float = 3.0
+        prior: float = 0.003
+        iterations: int = 40
+        levels: int = 4
+
+        def __post_init__(self) -> None:
+            if self.edge < 0 or self.prior <= 0 or self.iterations < 1 or self.levels < 0:
+                raise ValueError("edge and levels must not be negative, prior and iterations must be positive")
+
+    model: ClassVar[str] = ""
+
+    def __init__(self, params: Any, context: Context) -> None:
+        self.params: Walker.Params = params
+        self.context = context
+
+    def __call__(self, sample: Sample, state: State) -> Mask:
+        """The finished mask: an answer on every valid pixel of an image that has any contrast.
+
+        Raises
+        ------
+        CannotFeed
+            Where the image has no pseudo-labels.
+        """
+        pseudo, image, target = sample.pseudo, sample.image, sample.target
+        if pseudo is None:
+            raise CannotFeed(f"{sample.name}: no pseudo-labels to refine")
+        if not image.channels.std(axis=(1, 2)).any():
+            labels = np.where(target.seed > 0, target.seed, pseudo.labels)
+            return Mask(np.where(image.valid, labels, 0).astype(np.uint16), notes=("no contrast to walk along",))
+        device = torch.device(self.context.device)
+        answer = walk(
+            torch.as_tensor(pseudo.probabilities.astype(np.float32), device=device),
+            torch.as_tensor(target.seed.astype(np.int64), device=device),
+            torch.as_tensor(image.channels, device=device),
+            torch.as_tensor(image.valid, device=device),
+            self.params,
+        )
+        answer = answer.masked_fill(~torch.as_tensor(np.ascontiguousarray(target.allow), device=device), -1.0)
+        best, label = answer.max(0)
+        labels = torch.where(best > 0, label + 1, 0).cpu().numpy().astype(np.uint16)
+        labels = np.where(target.seed > 0, target.seed, labels)
+        return Mask(np.where(image.valid, labels, np.uint16(0)))
+
+
+def walk(prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params) -> Tensor:
+    """Probability that a walker from each pixel ends in each class.
+
+    Parameters
+    ----------
+    prior : float32 (K, h, w)
+        Sums to 1 a pixel.
+    seed : int64 (h, w)
+        Human-given class ids, 0 = none.
+    colours : float32 (c, h, w)
+    valid : bool (h, w)
+        No walker enters an invalid pixel.
+
+    Returns
+    -------
+    float32 (K, h, w)
+    """
+    return _level(prior, _one_hot(seed, len(prior)), colours, valid.float(), params, params.prior, params.levels)
+
+
+def _one_hot(seed: Tensor, n: int) -> Tensor:
+    return F.one_hot(seed, n + 1).movedim(-1, 0)[1:].float()
+
+
+def _level(
+    prior: Tensor, seeds: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params, weight: float, levels: int
+) -> Tensor:
+    h, w = prior.shape[-2:]
+    if levels and min(h, w) > _SMALLEST:
+        coarse = ((h + 1) // 2, (w + 1) // 2)
+        start = _level(
+            _pooled(prior, coarse),
+            _unanimous(seeds, coarse),
+            _pooled(colours, coarse),
+            (_pooled(valid[None], coarse)[0] > 0.5).float(),
+            params,
+            2 * weight,  # half as many steps cross the same distance
+            levels - 1,
+        )
+        start = F.interpolate(start[None], (h, w), mode="bilinear", align_corners=False)[0]
+    else:
+        start = prior
+    steps = _conductances(colours, valid, params.edge)
+    total = steps[0] + steps[1] + steps[2] + steps[3] + weight
+    held = seeds.sum(0, keepdim=True) > 0
+    pull = weight * prior
+    answer = torch.where(held, seeds, start)
+    for _ in range(params.iterations):
+        padded = F.pad(answer[None], (1, 1, 1, 1))[0]
+        flow = steps[0] * padded[:, :-2, 1:-1] + steps[1] * padded[:, 2:, 1:-1]
+        flow += steps[2] * padded[:, 1:-1, :-2] + steps[3] * padded[:, 1:-1, 2:]
+        answer = torch.where(held, seeds, (flow + pull) / total)
+    return answer
+
+
+def _pooled(values: Tensor, shape: tuple[int, int]) -> Tensor:
+    return F.adaptive_avg_pool2d(values[None], shape)[0]
+
+
+def _unanimous(seeds: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Coarser seeds; a coarse pixel in which classes differ is none."""
+    coarse = F.adaptive_max_pool2d(seeds[None], shape)[0]
+    return coarse * (coarse.sum(0, keepdim=True) == 1)
+
+
+def _conductances(colours: Tensor, valid: Tensor, edge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How easily a walker steps up, down, left and right from each pixel, float32 (h, w) each."""
+    down = (colours[:, 1:] - colours[:, :-1]).square().sum(0)
+    right = (colours[:, :, 1:] - colours[:, :, :-1]).square().sum(0)
+    both_down, both_right = valid[1:] * valid[:-1], valid[:, 1:] * valid[:, :-1]
+    pairs = (both_down.sum() + both_right.sum()).clamp(min=1)
+    scale = ((down * both_down).sum() + (right * both_right).sum()) / pairs + 1e-8
+    down = (torch.exp(-edge * down / scale) + _LEAK) * both_down
+    right = (torch.exp(-edge * right / scale) + _LEAK) * both_right
+    return F.pad(down, (0, 0, 1, 0)), F.pad(down, (0, 0, 0, 1)), F.pad(right, (1, 0)), F.pad(right, (0, 1))
+
+
+METHOD = Walker

@@ -1,0 +1,119 @@
+"""One object of one image by clicks: what ``napari-wsss segment`` and a click in the window do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from skimage.io import imsave
+
+from napari_wsss import images
+from napari_wsss.errors import UsageError
+from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
+from napari_wsss.types import Bool, Box4, Image
+
+
+def segment(
+    image: Image,
+    points: Sequence[tuple[int, int, bool]],
+    boxes: Sequence[Box4],
+    predictor: PromptPredictor,
+    embedding: Embedding | None = None,
+) -> Bool:
+    """Pixels of one object.
+
+    Of the predictor's proposals that contain every positive click and no negative one, the one that it
+    finds best; if none obeys them all, the one that obeys most. Each box is a part of the object of its
+    own: the answer is the union over the boxes.
+
+    Parameters
+    ----------
+    image : Image
+    points : sequence of (y, x, positive)
+    boxes : sequence of (y0, x0, y1, x1)
+        Half open.
+    predictor : PromptPredictor
+    embedding : Embedding, optional
+        The image's, where it has been made before.
+
+    Returns
+    -------
+    bool (h, w)
+        False where the image has no data.
+
+    Raises
+    ------
+    UsageError
+        If there is neither a positive point nor a box, or one of them is outside the image.
+    """
+    _check(image.shape, points, boxes)
+    embedding = predictor.embed(image) if embedding is None else embedding
+    out: Bool = np.zeros(image.shape, bool)
+    for box in boxes or (None,):
+        prompt = _prompt(points, box, alone=len(boxes) < 2)
+        prediction = predictor.predict(embedding, prompt)
+        yes, no = prompt.points[prompt.positive], prompt.points[~prompt.positive]
+        obeyed = prediction.masks[:, yes[:, 0], yes[:, 1]].sum(1) + (~prediction.masks[:, no[:, 0], no[:, 1]]).sum(1)
+        best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
+        out |= prediction.masks[best]
+    return out & image.valid
+
+
+def _prompt(points: Sequence[tuple[int, int, bool]], box: Box4 | None, alone: bool) -> Prompt:
+    """A prompt of the points that concern this box: all of them, if it is the only one."""
+    near = [p for p in points if alone or box is None or (box[0] <= p[0] < box[2] and box[1] <= p[1] < box[3])]
+    pixels = np.array([p[:2] for p in near], np.int64).reshape(-1, 2)
+    return Prompt(pixels, np.array([p[2] for p in near], bool), box)
+
+
+def _check(shape: tuple[int, int], points: Sequence[tuple[int, int, bool]], boxes: Sequence[Box4]) -> None:
+    h, w = shape
+    if not boxes and not any(positive for _, _, positive in points):
+        raise UsageError("give at least one point on the object (y,x) or a box around it (y0,x0,y1,x1)")
+    for y, x, _ in points:
+        if not (0 <= y < h and 0 <= x < w):
+            raise UsageError(f"point {y},{x} is outside the image of {h} rows and {w} columns")
+    for y0, x0, y1, x1 in boxes:
+        if not (0 <= y0 < y1 <= h and 0 <= x0 < x1 <= w):
+            raise UsageError(f"box {y0},{x0},{y1},{x1} is empty or outside the image of {h} rows and {w} columns")
+
+
+def predictor(model: str, device: str) -> PromptPredictor:
+    """The predictor of this name: ``random_walker`` needs no weights, else a SAM by catalogue name or file."""
+    if model == "random_walker":
+        from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
+
+        return RandomWalkerPrompt()
+    from napari_wsss.models.sam import load_sam
+
+    return load_sam(model, device)
+
+
+def segment_file(
+    file: Path,
+    plane: str,
+    points: Sequence[tuple[int, int, bool]],
+    boxes: Sequence[Box4],
+    predictor: PromptPredictor,
+    out: Path,
+) -> int:
+    """Segment one object of an image file, write the mask (0 and 1) as PNG or TIFF; its number of pixels.
+
+    Raises
+    ------
+    UnreadableImage, UsageError
+        As :func:`segment`, and where the file or the plane cannot be read.
+    """
+    source = images.open_source(file)
+    plane = plane or source.planes[0]
+    if plane not in source.planes:
+        raise UsageError(f"{file}: no plane {plane!r}; it has {source.planes[0]} to {source.planes[-1]}")
+    limits = images.contrast(source, plane)
+    key = digest(images.content_hash(file), plane)
+    image = images.load(source, plane, name=file.name, key=key, contrast=limits, rgb_channels=None)
+    mask = segment(image, points, boxes, predictor)
+    exact = {"compression": "zlib"} if out.suffix.lower() in (".tif", ".tiff") else {}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    imsave(out, mask.astype(np.uint8), check_contrast=False, **exact)
+    return int(mask.sum())

@@ -1,0 +1,199 @@
+"""One object by clicks, and the predictor that needs no weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.io import imread
+
+from napari_wsss.errors import UsageError
+from napari_wsss.models.prompts import Prediction, Prompt
+from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
+from napari_wsss.segment import segment
+from napari_wsss.types import Image
+
+
+def image_of(grey: np.ndarray) -> Image:
+    return Image("i", "k", grey[None].astype(np.float32), np.ones(grey.shape, bool), (0, 0, 0))
+
+
+def disc(shape, y, x, r):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows - y) ** 2 + (columns - x) ** 2 <= r * r
+
+
+def iou(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def noisy(truth: np.ndarray, seed: int = 0) -> Image:
+    grey = np.where(truth, 0.7, 0.2) + np.random.default_rng(seed).normal(0, 0.03, truth.shape)
+    return image_of(np.clip(grey, 0, 1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(6, 45), st.integers(0, 99), st.integers(0, 99), st.booleans())
+def test_one_click_finds_a_disc_of_any_size_wherever_it_lies(radius, y, x, dark):
+    truth = disc((100, 100), y, x, radius)
+    image = noisy(truth)
+    if dark:
+        image = image_of(1 - image.channels[0])
+    # the outline is known to about a pixel, which is much of a disc of radius 6 cut by the border
+    assert iou(segment(image, [(y, x, True)], [], RandomWalkerPrompt()), truth) > (0.75 if radius > 9 else 0.55)
+
+
+def test_the_window_grows_around_a_large_object_of_a_large_image():
+    truth = disc((600, 700), 300, 350, 180)
+    assert iou(segment(noisy(truth), [(310, 330, True)], [], RandomWalkerPrompt()), truth) > 0.93
+
+
+def test_a_negative_click_takes_a_touching_object_away():
+    left, right = disc((80, 120), 40, 40, 20), disc((80, 120), 40, 76, 20)
+    image = noisy(left | right)
+    both = segment(image, [(40, 40, True), (40, 76, True)], [], RandomWalkerPrompt())
+    assert iou(both, left | right) > 0.85
+    one = segment(image, [(40, 40, True), (40, 76, False)], [], RandomWalkerPrompt())
+    assert iou(one, left) > 0.8
+    assert not one[40, 76]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 59), st.integers(0, 79)), min_size=1, max_size=6, unique=True),
+    st.integers(0, 63),
+    st.integers(0, 5),
+)
+def test_every_click_is_obeyed(pixels, signs, seed):
+    image = image_of(ndimage.gaussian_filter(np.random.default_rng(seed).random((60, 80)), 3))
+    points = [(y, x, bool(signs >> i & 1) or i == 0) for i, (y, x) in enumerate(pixels)]
+    mask = segment(image, points, [], RandomWalkerPrompt())
+    assert [bool(mask[y, x]) for y, x, _ in points] == [positive for _, _, positive in points]
+
+
+def test_a_box_holds_the_object_and_bounds_it():
+    truth = disc((80, 120), 40, 60, 18)
+    mask = segment(noisy(truth), [], [(20, 40, 61, 81)], RandomWalkerPrompt())
+    assert iou(mask, truth) > 0.85
+    outside = np.ones(truth.shape, bool)
+    outside[20:61, 40:81] = False
+    assert not mask[outside].any()
+
+
+def test_a_first_guess_alone_leads_to_the_object():
+    truth = disc((80, 120), 40, 60, 18)
+    walker = RandomWalkerPrompt()
+    embedding = walker.embed(noisy(truth))
+    first = walker.predict(embedding, Prompt(np.array([[40, 60]]), np.array([True])))
+    again = walker.predict(embedding, Prompt(np.zeros((0, 2), np.int64), np.zeros(0, bool), None, first.lowres[1]))
+    assert iou(again.masks[1], truth) > 0.8
+
+
+def test_nodata_is_never_the_object():
+    truth = disc((80, 120), 40, 60, 18)
+    image = noisy(truth)
+    image.valid[:, :60] = False
+    assert not segment(image, [(40, 70, True)], [], RandomWalkerPrompt())[:, :60].any()
+
+
+def test_equal_input_gives_equal_masks_and_the_shapes_are_sams():
+    truth = disc((50, 90), 25, 45, 12)
+    walker = RandomWalkerPrompt()
+    embedding = walker.embed(noisy(truth))
+    prompt = Prompt(np.array([[25, 45], [2, 2]]), np.array([True, False]))
+    a, b = (walker.predict(embedding, prompt) for _ in range(2))
+    assert a.masks.shape == (3, 50, 90)
+    assert a.lowres.shape == (3, 256, 256)
+    assert ((a.iou >= 0) & (a.iou <= 1)).all()
+    for part in ("masks", "iou", "lowres"):
+        np.testing.assert_array_equal(getattr(a, part), getattr(b, part))
+
+
+@pytest.mark.parametrize("grey", [np.zeros((40, 40)), np.full((1, 50), 0.5), np.eye(30)])
+def test_blank_and_odd_images_give_an_answer_without_an_error(grey):
+    mask = segment(image_of(grey), [(0, 5, True)], [], RandomWalkerPrompt())
+    assert mask.shape == grey.shape
+
+
+def test_many_channels_are_used():
+    truth = disc((60, 60), 30, 30, 14)
+    channels = np.full((6, 60, 60), 0.4, np.float32)
+    channels[4][truth] = 0.6
+    image = Image("i", "k", channels, np.ones((60, 60), bool), (0, 1, 2))
+    assert iou(segment(image, [(30, 30, True)], [], RandomWalkerPrompt()), truth) > 0.85
+
+
+class Fixed:
+    """Answers every prompt with the same masks."""
+
+    model, side = "fixed", 4
+
+    def __init__(self, masks, scores):
+        self.answer = Prediction(
+            np.array(masks), np.array(scores, np.float32), np.zeros((len(masks), 4, 4), np.float32)
+        )
+
+    def embed(self, image):
+        return None
+
+    def predict(self, embedding, prompt):
+        return self.answer
+
+
+def test_an_obedient_mask_wins_over_one_that_scores_better():
+    small, large = np.zeros((9, 9), bool), np.ones((9, 9), bool)
+    small[3:6, 3:6] = True
+    image = image_of(np.zeros((9, 9)))
+    predictor = Fixed([small, large], [0.2, 0.9])
+    assert segment(image, [(4, 4, True)], [], predictor).all()
+    assert np.array_equal(segment(image, [(4, 4, True), (0, 0, False)], [], predictor), small)
+
+
+@pytest.mark.parametrize(
+    ("points", "boxes", "message"),
+    [
+        ([], [], "at least one point"),
+        ([(3, 3, False)], [], "at least one point"),
+        ([(9, 3, True)], [], "point 9,3 is outside the image of 9 rows and 12 columns"),
+        ([], [(0, 0, 10, 3)], "box 0,0,10,3 is empty or outside"),
+        ([], [(4, 4, 4, 8)], "empty or outside"),
+    ],
+)
+def test_wrong_clicks_are_one_clear_line(points, boxes, message):
+    with pytest.raises(UsageError, match=message):
+        segment(image_of(np.zeros((9, 12))), points, boxes, RandomWalkerPrompt())
+
+
+def deepest(mask: np.ndarray) -> tuple[int, int, float]:
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return int(y), int(x), float(depth.max())
+
+
+def test_nuclei_by_one_and_by_five_clicks(shared_data, count):
+    """A few real nuclei of the training images; a click goes to the deepest pixel of the largest error."""
+    folder = shared_data / "nuclei_fluo"
+    names = (folder / "train.txt").read_text().split()[:: count(10, 3)]
+    scores = []
+    for name in names:
+        raw = imread(next((folder / "images").glob(f"{name}.*"))).astype(np.float32)
+        raw = raw if raw.ndim == 2 else raw[..., 0]
+        low, high = np.percentile(raw, (0.5, 99.5))
+        image = image_of(np.clip((raw - low) / max(high - low, 1e-6), 0, 1))
+        ids = imread(next((folder / "instances").glob(f"{name}.*")))
+        areas = np.bincount(ids.ravel())
+        truth = ids == np.flatnonzero(areas[1:] >= 60)[0] + 1
+        walker = RandomWalkerPrompt()
+        embedding = walker.embed(image)
+        points, ious = [(*deepest(truth)[:2], True)], []
+        for _ in range(5):
+            mask = segment(image, points, [], walker, embedding)
+            ious.append(iou(mask, truth))
+            missed, wrong = deepest(truth & ~mask), deepest(mask & ~truth)
+            points.append((*missed[:2], True) if missed[2] >= wrong[2] else (*wrong[:2], False))
+        scores.append((ious[0], ious[-1]))
+    first, fifth = np.mean(scores, 0)
+    assert first > 0.5
+    assert fifth > 0.65
