@@ -11,7 +11,7 @@ from skimage.io import imsave
 from napari_wsss import images
 from napari_wsss.errors import UsageError
 from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
-from napari_wsss.types import Bool, Box4, Image
+from napari_wsss.types import Bool, Box4, Image, digest
 
 
 def segment(

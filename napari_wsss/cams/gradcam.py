@@ -39,8 +39,8 @@ class GradCam(MultiLabelCam):
         hidden: int = 64
         scales: str = "1,2"
         flip: bool = True
-        t_hi: float = 0.4
-        t_lo: float = 0.2
+        t_hi: float = 0.5
+        t_lo: float = 0.25
         steps: int = 300
         weight_decay: float = 0.01
 

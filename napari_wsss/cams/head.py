@@ -37,8 +37,8 @@ class Head(MultiLabelCam):
     class Params:
         scales: str = "1,2"
         flip: bool = True
-        t_hi: float = 0.4
-        t_lo: float = 0.2
+        t_hi: float = 0.5
+        t_lo: float = 0.25
         steps: int = 500
         weight_decay: float = 0.01
 
