@@ -32,7 +32,15 @@ def figures(
     -------
     dict
         Kind to figures. Every image that has truth is counted; one without a mask is all wrong.
+
+    Raises
+    ------
+    UsageError
+        For a kind that does not exist or that the project has none of.
     """
+    unknown = [kind for kind in what or () if kind not in ("cam", *KINDS)]
+    if unknown:
+        raise UsageError(f"no masks of the kind {unknown[0]!r}; there are: cam, {', '.join(KINDS)}")
     names = [r.name for r in project.records()]
     folder = TruthFolder(truth, project.classes, names)
     found: dict[str, dict[str, Any]] = {}

@@ -84,10 +84,15 @@ def mask_of(project: Project, name: str, what: What) -> Mask | None:
 
 
 def picture(project: Project, name: str) -> NDArray[np.uint8]:
-    """uint8 (h, w, 3): the image in the contrast and the channels that the person sees."""
+    """uint8 (h, w, 3): the image in the contrast and the channels that the person sees.
+
+    An image that lacks one of those channels, as a grey one among others, is shown by its own.
+    """
     image = project.image(name)
     shown = project.settings.display_channels
-    channels = list((shown * 3)[:3] if shown and len(shown) < 3 else shown[:3] if shown else image.rgb_channels)
+    if not shown or max(shown) >= len(image.channels):
+        shown = image.rgb_channels
+    channels = list((shown * 3)[:3] if len(shown) < 3 else shown[:3])
     return (image.channels[channels].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
 
 

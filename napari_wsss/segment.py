@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from skimage.io import imsave
+import tifffile
+from PIL import Image as Picture
 
 from napari_wsss import images
 from napari_wsss.errors import UsageError
@@ -113,7 +114,9 @@ def segment_file(
     key = digest(images.content_hash(file), plane)
     image = images.load(source, plane, name=file.name, key=key, contrast=limits, rgb_channels=None)
     mask = segment(image, points, boxes, predictor)
-    exact = {"compression": "zlib"} if out.suffix.lower() in (".tif", ".tiff") else {}
     out.parent.mkdir(parents=True, exist_ok=True)
-    imsave(out, mask.astype(np.uint8), check_contrast=False, **exact)
+    if out.suffix.lower() in (".tif", ".tiff"):
+        tifffile.imwrite(out, mask.astype(np.uint8), compression="zlib", photometric="minisblack")
+    else:
+        Picture.fromarray(mask.astype(np.uint8)).save(out)
     return int(mask.sum())

@@ -39,10 +39,13 @@ class Tokens:
         return (self.data * self.share).sum((1, 2))
 
 
-def known_tags(sample: Sample, classes: Classes) -> dict[int, float]:
-    """What is known of each foreground class in the image: 1 present, 0 absent; unknown ones are left out.
+def known_tags(sample: Sample, classes: Classes, untagged: str = "absent") -> dict[int, float]:
+    """What the head is taught of each foreground class in the image: 1 present, 0 absent; the rest is left out.
 
-    A class that a person drew is present, whether or not it was tagged.
+    A class that a person drew is present, whether or not it was tagged. Of an image whose list is not
+    said to be complete, ``untagged`` decides whether classes that it does not name teach "absent": people
+    rarely say so, and without counter-examples tags teach nothing. Only training assumes it; no map is
+    forbidden by it.
     """
     tags = sample.labels.tags
     seen = set(tags.present) | set(np.unique(sample.target.seed).tolist())
@@ -50,7 +53,7 @@ def known_tags(sample: Sample, classes: Classes) -> dict[int, float]:
     for class_id in classes.foreground:
         if class_id in seen:
             known[class_id] = 1.0
-        elif tags.complete or class_id in tags.absent:
+        elif tags.complete or class_id in tags.absent or (tags.present and untagged == "absent"):
             known[class_id] = 0.0
     return known
 
@@ -93,7 +96,7 @@ class MultiLabelCam(ABC):
             If no class is both present in one image and known to be absent from another.
         """
         classes = self.context.classes
-        known = {s.name: known_tags(s, classes) for s in samples}
+        known = {s.name: known_tags(s, classes, self.params.untagged) for s in samples}
         learnt = tuple(k for k in classes.foreground if {t.get(k) for t in known.values()} >= {0.0, 1.0})
         if not learnt:
             raise CannotFeed(

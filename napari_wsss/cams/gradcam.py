@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class GradCam(MultiLabelCam):
     steps : int
         Steps of training.
     weight_decay : float
+    untagged : "absent" or "unknown"
+        What a class that an image's tags do not name teaches where the list is not said to be complete.
     """
 
     @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class GradCam(MultiLabelCam):
         t_lo: float = 0.25
         steps: int = 300
         weight_decay: float = 0.01
+        untagged: Literal["absent", "unknown"] = "absent"
 
         def __post_init__(self) -> None:
             parse_scales(self.scales)

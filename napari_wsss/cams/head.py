@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,8 @@ class Head(MultiLabelCam):
     steps : int
         Steps of training.
     weight_decay : float
+    untagged : "absent" or "unknown"
+        What a class that an image's tags do not name teaches where the list is not said to be complete.
     """
 
     @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Head(MultiLabelCam):
         t_lo: float = 0.25
         steps: int = 500
         weight_decay: float = 0.01
+        untagged: Literal["absent", "unknown"] = "absent"
 
         def __post_init__(self) -> None:
             parse_scales(self.scales)

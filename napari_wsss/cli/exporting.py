@@ -19,7 +19,7 @@ def add_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Write masks as a dataset with a manifest.",
         epilog="formats:\n"
-        + "\n".join(f"  {n:<10}{registry.summary('exporters', n.replace('-', '_'))}" for n in formats),
+        + "\n".join(f"  {n:<10}{options.summary('exporters', n.replace('-', '_'))}" for n in formats),
     )
     export.add_argument("project", type=Path, metavar="PROJECT")
     export.add_argument("out", type=Path, metavar="OUT", help="a folder that is empty, new, or an earlier export")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from napari_wsss import registry
 from napari_wsss.errors import UsageError
 from napari_wsss.types import Box4, Progress
 
@@ -92,6 +93,8 @@ def progress_bar(quiet: bool = False) -> Progress:
 
 class _Bar:
     def __call__(self, done: int, total: int, what: str) -> None:
+        if not total:
+            return
         filled = 24 * done // max(total, 1)
         end = "\n" if done >= total else ""
         text = f"[{'#' * filled}{'.' * (24 - filled)}] {done}/{total} {what}"
@@ -106,9 +109,19 @@ class _Lines:
 
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
+        if not total:
+            return
         if done >= total or now - self._last >= 5:
             self._last = now
             print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+
+
+def summary(kind: str, name: str) -> str:
+    """A method's one line; one that another package announces and does not bring must not spoil the help."""
+    try:
+        return registry.summary(kind, name)
+    except (ImportError, SyntaxError, OSError, ValueError) as error:
+        return f"cannot be loaded ({error}); mend or remove its package"
 
 
 def existing(text: str) -> Path:

@@ -56,7 +56,7 @@ def _methods() -> str:
         lines.append(f"{title.strip('= ')}:")
         for name in registry.names(kind):
             mark = " (default)" if name == default else ""
-            lines.append(f"  {name.replace('_', '-'):<18}{registry.summary(kind, name)}{mark}")
+            lines.append(f"  {name.replace('_', '-'):<18}{options.summary(kind, name)}{mark}")
     return "\n".join(lines)
 
 
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from napari_wsss.project import Project
 
     plan = Plan(
-        stages=arguments.stages or STAGES,
+        stages=list(dict.fromkeys(arguments.stages or STAGES)),
         use=_stages_only(options.assignments(arguments.use)),
         encoder=arguments.encoder,
         params=options.parameters(arguments.param),

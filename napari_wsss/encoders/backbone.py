@@ -58,7 +58,7 @@ class Backbone:
         weights: str = ""
         levels: str = ""
         output_stride: Literal["trained", "8", "16", "32"] = "16"
-        normalise: Literal["l2", "standardise", "none"] = "l2"
+        normalise: Literal["l2", "standardise", "none"] = "none"
         stride: int = 8
         long_side: int = 0
         tile: int = 1024

@@ -30,6 +30,9 @@ from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
 _POSITION = 3  # features that tell where a pixel lies: down, |across|, from the centre
 _FLAT = 1e-3  # an image whose channels all vary less than this (of full contrast) shows nothing
 _PROBE = 6000  # labelled pixels on which position and size are decided
+_UP = 0.1  # share of the hints' variance in height that classes must explain
+_MANY = 20_000  # labelled pixels from which a large head is considered
+_WIDTH = 16  # of the hidden layers, for each class
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
 
@@ -44,9 +47,11 @@ class Pooled:
     ------------------------
     size : str
         ``small`` fits a narrow head for a short time, which points need; ``large`` a wider one for
-        longer, which many strokes repay; ``auto`` lets the log loss on held-out images decide.
+        longer, which many strokes repay; ``auto`` takes ``small`` below 20,000 labelled pixels and
+        lets the log loss on held-out images decide above.
     position : str
-        ``auto`` lets held-out images decide, ``yes`` and ``no`` do not ask.
+        ``auto`` uses it where classes lie at different heights (a photograph has an up, a section has
+        none) and held-out images agree; ``yes`` and ``no`` do not ask.
     pixels : int
         Most labelled pixels taken from an image.
     balance : float
@@ -69,9 +74,10 @@ class Pooled:
         self.params: Pooled.Params = params
         self.context = context
         self.device = torch.device(context.device)
+        width = min(max(2 * _WIDTH, _WIDTH * len(context.classes)), 4 * _WIDTH)
         self.sizes = {
-            "small": HeadSettings(hidden=32, steps=150, balance=params.balance),
-            "large": HeadSettings(hidden=64, steps=400, balance=params.balance),
+            "small": HeadSettings(hidden=width, steps=150, balance=params.balance),
+            "large": HeadSettings(hidden=4 * _WIDTH, steps=400, balance=params.balance),
         }
 
     def fit(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
@@ -179,15 +185,30 @@ class Pooled:
         enough = len(torch.unique(pixels.images)) >= 3
         probe = _probe(pixels, self.context.seed)
         if position == "auto":
-            helps = enough and self._loss(probe, "small") < self._loss(probe.without_last(_POSITION), "small")
+            helps = enough and _has_an_up(pixels, len(self.context.classes))
+            helps = helps and self._loss(probe, "small") < self._loss(probe.without_last(_POSITION), "small")
             position = "yes" if helps else "no"
         if size == "auto":
             probe = probe if position == "yes" else probe.without_last(_POSITION)
-            size = "large" if enough and self._loss(probe, "large") < self._loss(probe, "small") else "small"
+            many = enough and len(pixels.classes) >= _MANY
+            size = "large" if many and self._loss(probe, "large") < self._loss(probe, "small") else "small"
         return position == "yes", size
 
     def _loss(self, probe: LabelledPixels, size: str) -> float:
         return log_loss(probe, len(self.context.classes), self.sizes[size], self.context.seed)
+
+
+def _has_an_up(pixels: LabelledPixels, n: int) -> bool:
+    """Whether classes differ in their mean height in the picture, as sky and road do.
+
+    People click the middle of things, so where hints lie always tells something about them, also in
+    a section or a map; only the height at which whole classes lie belongs to the scene itself.
+    """
+    height, classes = pixels.features[:, -_POSITION], pixels.classes
+    count = torch.bincount(classes, minlength=n).clamp(min=1)
+    means = torch.zeros(n, device=height.device).index_add_(0, classes, height) / count
+    explained = (means[classes] - height.mean()).square().mean() / height.var(correction=0).clamp(min=1e-6)
+    return bool(explained > _UP)
 
 
 def _probe(pixels: LabelledPixels, seed: int) -> LabelledPixels:

@@ -1,0 +1,71 @@
+"""What a benchmark is told, and the rows that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_wsss.types import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How to measure.
+
+    Attributes
+    ----------
+    sets : tuple of Path
+        Folders with ``images/``, ``masks/``, ``classes.txt`` and ``train.txt``; empty = images drawn here.
+    hints : Path or None
+        Folder with ``points.csv`` and ``scribbles/``, or with such a folder for each set by its name; None
+        = made from the sets' masks.
+    hurry : bool
+        Hint only the five largest regions of each class of an image.
+    use : mapping
+        Stage to method of the loop, e.g. ``{"pseudo": "agmm"}``; what is absent is the product's default.
+    threads : int or None
+        Threads of both sides; None = each benchmark's own choice.
+    progress : callable
+    """
+
+    sets: tuple[Path, ...] = ()
+    hints: Path | None = None
+    hurry: bool = False
+    use: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure. ``ratio`` above 1 is better than the reference, whatever is measured; None = no reference.
+
+    ``reference`` is the reference's value in the same unit: what it took in the same run, or a limit.
+    """
+
+    set: str
+    what: str
+    method: str
+    value: float
+    unit: str
+    reference: float | None = None
+    ratio: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def cost(of: str, what: str, method: str, value: float, unit: str, reference: float | None = None) -> Row:
+    """A figure of which less is better: ratio = reference / value (None where the value is 0)."""
+    return Row(of, what, method, value, unit, reference, _quotient(reference, value))
+
+
+def score(of: str, what: str, method: str, value: float, unit: str, reference: float | None = None) -> Row:
+    """A figure of which more is better: ratio = value / reference (None where the reference is 0)."""
+    return Row(of, what, method, value, unit, reference, None if reference is None else _quotient(value, reference))
+
+
+def _quotient(a: float | None, b: float) -> float | None:
+    return None if a is None or not b else a / b

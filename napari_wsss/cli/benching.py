@@ -1,0 +1,110 @@
+"""``bench``: how fast and how good, each beside a named reference in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from napari_wsss.cli import options
+from napari_wsss.errors import UsageError, WsssError
+
+
+def add_commands(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure speed and quality beside named references",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure speed and quality, each beside a named reference in the same run. A ratio above 1 is\n"
+        "better than the reference. Without NAME all benchmarks run, one after another.",
+        epilog=_benchmarks(),
+    )
+    bench.add_argument("name", nargs="?", metavar="NAME", help="one of those below; default: all")
+    bench.add_argument(
+        "--set",
+        action="append",
+        type=options.existing,
+        default=[],
+        dest="sets",
+        metavar="DIR",
+        help="images/, masks/, classes.txt and train.txt; may be given several times (default: images drawn here)",
+    )
+    bench.add_argument(
+        "--hints",
+        type=options.existing,
+        metavar="DIR",
+        help="points.csv and scribbles/ for the loop, or DIR/SET/ for each set (default: made from the masks)",
+    )
+    bench.add_argument("--hurry", action="store_true", help="hint only the five largest regions a class and image")
+    bench.add_argument("--use", action="append", metavar="STAGE=METHOD", help="methods of the loop, as for `run`")
+    bench.add_argument("--threads", type=_count, metavar="N", help="of both sides (default: 1 and 2; the loop 2)")
+    options.add_json(bench)
+    bench.set_defaults(run=_bench)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
+    return int(text)
+
+
+def _benchmarks() -> str:
+    from napari_wsss import bench
+
+    return "\n".join(["benchmarks:", *(f"  {name:<10}{bench.summary(name)}" for name in bench.names())])
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from napari_wsss import bench
+
+    if arguments.hints and not arguments.sets:
+        raise UsageError("--hints needs --set: they are hints for the images of a set")
+    if arguments.hints and arguments.hurry:
+        raise UsageError("--hurry is about hints that are made here; leave out --hints")
+    setting = bench.Setting(
+        tuple(arguments.sets),
+        arguments.hints,
+        arguments.hurry,
+        options.assignments(arguments.use),
+        arguments.threads,
+        options.progress_bar(),
+    )
+    if arguments.name and arguments.name not in bench.names():
+        raise UsageError(f"no benchmark {arguments.name!r}; there are: {', '.join(bench.names())}")
+    machine = bench.machine()
+    if not arguments.json:
+        print(", ".join(f"{key} {value}" for key, value in machine.items() if value is not None))
+    rows = []
+    for name, row in _measured(arguments.name, setting):
+        if arguments.name is None:
+            row["what"] = f"{name}.{row['what']}"
+        rows.append(row)
+        if not arguments.json:
+            print(_line(row), flush=True)
+    if arguments.json:
+        options.print_json({"bench": arguments.name or "all", "machine": machine, "rows": rows})
+    return 0
+
+
+def _measured(wanted: str | None, setting: Any) -> Any:
+    """Benchmark and row; where all run, one that cannot is a line on stderr."""
+    from napari_wsss import bench
+
+    failed = None
+    for name in [wanted] if wanted else bench.names():
+        try:
+            for row in bench.measure(name, setting):
+                yield name, row.as_json()
+        except WsssError as reason:
+            if wanted or isinstance(reason, UsageError):
+                raise
+            print(f"napari-wsss: {reason}", file=sys.stderr)
+            failed = reason
+    if failed is not None:
+        raise WsssError(f"not all benchmarks ran; the last reason: {failed}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    beside = "" if row["reference"] is None else f"   reference {row['reference']:.4g}"
+    ratio = "" if row["ratio"] is None else f"   ratio {row['ratio']:.2f}"
+    return f"{row['set']:<44} {row['what']:<24} {row['method']:<26} {row['value']:>9.4g} {row['unit']}{beside}{ratio}"

@@ -1,0 +1,74 @@
+"""Dense features of a run's encoder, through memory and the project's cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_wsss.choices import Choice
+from napari_wsss.project import Cache
+from napari_wsss.protocols import Context, Encoder
+from napari_wsss.types import Features, Image, digest
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class DenseFeatures:
+    """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels."""
+
+    def __init__(self, choice: Choice, context: Context, cache: Cache) -> None:
+        self.encoder = LazyEncoder(choice, context)
+        self._signature, self._cache, self._recent = choice.signature, cache, _Recent()
+
+    def __call__(self, image: Image) -> Features:
+        key = digest("features", self._signature, image.key, str(image.rgb_channels), str(image.shape))
+        held = self._recent.get(key) or self._cache.get(key)
+        if held is None:
+            features: Features = self.encoder.encode(image)
+            held = {"data": features.data.astype(np.float16), "stride": np.array(features.stride)}
+            self._cache.put(key, held)
+        self._recent.put(key, held)
+        return Features(held["data"].astype(np.float32), float(held["stride"]))
+
+
+class LazyEncoder:
+    """An encoder that is made when first used: a stage that needs no features loads no weights."""
+
+    def __init__(self, choice: Choice, context: Context) -> None:
+        self._choice, self._context = choice, context
+        self._made: Encoder | None = None
+
+    @property
+    def used(self) -> str | None:
+        """Name and model of the encoder, None while nobody used it."""
+        if self._made is None:
+            return None
+        return self._choice.name + (f" ({self._made.model})" if self._made.model else "")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._made is None:
+            self._made = self._choice.make(self._context)
+        return getattr(self._made, name)
+
+
+class _Recent:
+    """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice."""
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self._limit, self._held = limit, dict[str, Arrays]()
+
+    def get(self, key: str) -> Arrays | None:
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._held[key] = held
+        return held
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        self._held.pop(key, None)
+        self._held[key] = arrays
+        while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
+            del self._held[next(iter(self._held))]
