@@ -15,6 +15,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,13 +97,15 @@ class _Run:
         self.choices = choices(plan, project.settings)
         self.records = chosen_records(project, plan.images)
         self.report = RunReport()
+        self.leaving = ExitStack()  # what is put back at the end of the run
 
     def all_stages(self) -> RunReport:
         start = time.perf_counter()
         keys: _Keys = {stage: self.project.result_keys(RESULT[stage]) for stage in STAGES}
-        for stage in STAGES:
-            if stage in self.plan.stages:
-                self._one_stage(stage, keys)
+        with self.leaving:
+            for stage in STAGES:
+                if stage in self.plan.stages:
+                    self._one_stage(stage, keys)
         if "context" in self.__dict__ and self.features.encoder.used:
             self.report.used["encoder"] = self.features.encoder.used
         self.report.seconds = time.perf_counter() - start
@@ -193,6 +196,7 @@ class _Run:
             self.progress,
             knowledge=_knowledge_file(self.project),
         )
+        self.leaving.enter_context(device.few_threads())
         self.report.used["device"] = device.described(bare.device)
         self.features = DenseFeatures(self.choices.encoder, bare, self.project.cache)
         return dataclasses.replace(bare, encoder=cast("Encoder", self.features.encoder), features=self.features)

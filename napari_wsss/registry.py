@@ -32,7 +32,7 @@ def _own(kind: str) -> tuple[str, ...]:
 
 @cache
 def _others(kind: str) -> dict[str, EntryPoint]:
-    return {e.name: e for e in entry_points(group=f"napari_wsss.{kind}")}
+    return {e.name.replace("-", "_"): e for e in entry_points(group=f"napari_wsss.{kind}")}
 
 
 def names(kind: str) -> tuple[str, ...]:

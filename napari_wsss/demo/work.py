@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,28 +60,14 @@ def run_demo(
     folder = DemoFolder(out)
     folder.claim()
     sections, used = [], ""
-    with _one_thread():
-        for theme in themes:
-            section, used = _one(theme, folder, say, device, progress)
-            sections.append(section)
+    for theme in themes:
+        section, used = _one(theme, folder, say, device, progress)
+        sections.append(section)
     seconds = time.perf_counter() - start
     page = folder.path / PAGE
     facts = {"device": used, "seconds": f"{seconds:.0f}", "themes": ", ".join(t.name for t in themes)}
     page.write_text(overview(sections, facts), encoding="utf-8")
     return Outcome(page, {t.name: folder.path / t.name / PROJECT for t in themes}, seconds)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread: on two busy cores, threads that wait for each other made the demo six times slower."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _one(theme: Theme, folder: DemoFolder, say: Say, device: str, progress: Progress) -> tuple[Section, str]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from napari_wsss.types import State
 
 _CHUNK = 1 << 16  # pixels predicted at once
+_FEW = 10_000  # labelled pixels at which half as many features are held back as with very few
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,11 @@ class LabelledPixels:
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """Width, optimisation steps, dropout, and how far rare classes are raised (0 = not, 1 = all equal)."""
+    """How a head is fitted.
+
+    ``balance`` says how far rare classes are raised (0 = not, 1 = all equal). ``features_held_back``
+    is the share of features that a step does not see, where labels are very few; it falls with their number.
+    """
 
     hidden: int = 32
     steps: int = 150
@@ -54,6 +59,7 @@ class HeadSettings:
     rate: float = 3e-3
     decay: float = 1e-3
     dropout: float = 0.2
+    features_held_back: float = 0.5
     balance: float = 1.0
     smoothing: float = 0.05
 
@@ -64,8 +70,11 @@ class PixelHead(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, n_features: int, hidden: int, n_classes: int, dropout: float) -> None:
+    def __init__(
+        self, n_features: int, hidden: int, n_classes: int, dropout: float = 0.0, held_back: float = 0.0
+    ) -> None:
         super().__init__()
+        self.hold_back = nn.Dropout(held_back)
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
         self.layers = nn.Sequential(
@@ -82,7 +91,7 @@ class PixelHead(nn.Module):
         """Logits (n, K) of features (n, d)."""
         # Far outside what was seen a head extrapolates without bound; the clamp keeps it modest.
         standard = ((x - self.mean) / self.scale).clamp(-6, 6)
-        logits: Tensor = self.layers(standard)
+        logits: Tensor = self.layers(self.hold_back(standard))
         return logits
 
 
@@ -91,7 +100,8 @@ def fit_head(pixels: LabelledPixels, n_classes: int, settings: HeadSettings, see
     x, y = pixels.features, pixels.classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = PixelHead(x.shape[1], settings.hidden, n_classes, settings.dropout)
+        held_back = settings.features_held_back * _FEW / (_FEW + len(y))
+        head = PixelHead(x.shape[1], settings.hidden, n_classes, settings.dropout, held_back)
         head.mean.copy_(pixels.mean.cpu())
         head.scale.copy_(pixels.scale.cpu())
         head.to(x.device).train()
@@ -156,6 +166,6 @@ def from_state(state: State, device: torch.device) -> PixelHead:
     """The head that :func:`to_state` stored, on a device, ready to predict."""
     weights = {name[5:]: torch.as_tensor(np.asarray(v)) for name, v in state.items() if name.startswith("head.")}
     hidden, n_features = weights["layers.0.weight"].shape
-    head = PixelHead(n_features, hidden, len(weights["layers.6.bias"]), 0.0)
+    head = PixelHead(n_features, hidden, len(weights["layers.6.bias"]))
     head.load_state_dict(weights)
     return head.to(device).eval()

@@ -39,9 +39,9 @@ _ANYWHERE = 500  # pixels of each image that tell what pixels look like in gener
 class Pooled:
     """A small network on frozen features, fitted to all labelled pixels of the project together.
 
-    Every image profits from the hints on all others, also one without any. Where human-given pixels
-    exist nowhere in an image, its activation maps' seeds and its boxes stand in for them. Whether a
-    pixel's position helps is decided by the log loss on held-out images' hints, never assumed.
+    Every image profits from the hints on all others, also one without any. Where nobody drew anything
+    in the whole project, the seeds of the activation maps stand in. Whether a pixel's position helps is
+    decided by the hints themselves, never assumed.
 
     Parameters of ``Params``
     ------------------------
@@ -131,9 +131,10 @@ class Pooled:
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
         features, classes, images, anywhere = [], [], [], []
+        stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         for i, sample in enumerate(samples):
             self.context.progress(i, len(samples), "reading labelled pixels")
-            label = self._seeds(sample)
+            label = self._seeds(sample, stand_in)
             if label.any():
                 grid = FeatureGrid(self._with_position(sample), sample.features.stride)
                 rows, columns = _drawn(label > 0, self.params.pixels, rng)
@@ -153,16 +154,14 @@ class Pooled:
             look.std(0, correction=0).clamp(min=1e-4),
         )
 
-    def _seeds(self, sample: Sample) -> Labels:
-        """Class ids of pixels to learn from: human-given ones, or stand-ins where the image has none."""
+    def _seeds(self, sample: Sample, stand_in: bool) -> Labels:
+        """Class ids of pixels to learn from: human-given ones, what boxes say, or maps as stand-ins."""
         target, valid, labels = sample.target, sample.image.valid, sample.labels
         boxes = [b for b in labels.boxes if not b.fill]
         given = np.where(valid, target.seed, np.uint16(0))
-        if not boxes and (given.any() or sample.cam is None):
-            return given
         classes = self.context.classes
         guesses = np.zeros_like(given)
-        if sample.cam is not None:
+        if stand_in and sample.cam is not None:
             guesses = cam_seeds(sample.cam, target, labels.tags, classes)
         if boxes:
             features = sample.features

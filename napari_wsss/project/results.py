@@ -66,12 +66,13 @@ class ResultStore:
         return row[0] if row else None
 
     def keys(self, db: sqlite3.Connection, stage: Stage) -> dict[str, str]:
-        """Keys of a stage's results by image name; one query."""
-        return dict(
-            db.execute(
-                "SELECT name, key FROM results JOIN images ON images.id = image WHERE stage = ?", (stage,)
-            ).fetchall()
+        """Keys of a stage's results by image name, of those whose file is there; one query, one look at the folder."""
+        folder = self._folder / stage
+        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        rows = db.execute(
+            "SELECT name, key, file FROM results JOIN images ON images.id = image WHERE stage = ?", (stage,)
         )
+        return {name: key for name, key, file in rows if file in there}
 
     def maker(self, db: sqlite3.Connection, image: ImageRow, stage: Stage) -> Provenance | None:
         row = db.execute("SELECT provenance FROM results WHERE image = ? AND stage = ?", (image.id, stage)).fetchone()

@@ -33,6 +33,8 @@ class Walker:
         How strongly colour differences stop a walker (differences are divided by their mean square).
     prior : float
         Weight of the pseudo-label against one neighbour; small lets human-given pixels reach far.
+    alone : float
+        The same in an image without human-given pixels, where there is nothing else to hold thin things.
     iterations : int
         Sweeps a level.
     levels : int
@@ -43,12 +45,13 @@ class Walker:
     class Params:
         edge: float = 3.0
         prior: float = 0.003
+        alone: float = 0.02
         iterations: int = 40
         levels: int = 4
 
         def __post_init__(self) -> None:
-            if self.edge < 0 or self.prior <= 0 or self.iterations < 1 or self.levels < 0:
-                raise ValueError("edge and levels must not be negative, prior and iterations must be positive")
+            if self.edge < 0 or min(self.prior, self.alone) <= 0 or self.iterations < 1 or self.levels < 0:
+                raise ValueError("edge and levels must not be negative, prior, alone and iterations must be positive")
 
     model: ClassVar[str] = ""
 
@@ -107,7 +110,8 @@ def walk(prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Wa
     -------
     float32 (K, h, w)
     """
-    return _level(prior, _one_hot(seed, len(prior)), colours, valid.float(), params, params.prior, params.levels)
+    weight = params.prior if bool((seed > 0).any()) else params.alone
+    return _level(prior, _one_hot(seed, len(prior)), colours, valid.float(), params, weight, params.levels)
 
 
 def _one_hot(seed: Tensor, n: int) -> Tensor:
