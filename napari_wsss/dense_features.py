@@ -16,7 +16,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class DenseFeatures:
-    """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels."""
+    """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels.
+
+    An encoder with ``faster_than_disk = True`` is computed again rather than read back.
+    """
 
     def __init__(self, choice: Choice, context: Context, cache: Cache) -> None:
         self.encoder = LazyEncoder(choice, context)
@@ -24,13 +27,23 @@ class DenseFeatures:
 
     def __call__(self, image: Image) -> Features:
         key = digest("features", self._signature, image.key, str(image.rgb_channels), str(image.shape))
-        held = self._recent.get(key) or self._cache.get(key)
+        held = self._recent.get(key)
         if held is None:
-            features: Features = self.encoder.encode(image)
-            held = {"data": features.data.astype(np.float16), "stride": np.array(features.stride)}
+            held = self._fresh(image) if getattr(self.encoder, "faster_than_disk", False) else self._kept(key, image)
+            self._recent.put(key, held)
+        return Features(held["data"].astype(np.float32, copy=False), float(held["stride"]))
+
+    def _fresh(self, image: Image) -> Arrays:
+        features: Features = self.encoder.encode(image)
+        return {"data": features.data, "stride": np.array(features.stride)}
+
+    def _kept(self, key: str, image: Image) -> Arrays:
+        held = self._cache.get(key)
+        if held is None:
+            held = self._fresh(image)
+            held["data"] = held["data"].astype(np.float16)
             self._cache.put(key, held)
-        self._recent.put(key, held)
-        return Features(held["data"].astype(np.float32), float(held["stride"]))
+        return held
 
 
 class LazyEncoder:

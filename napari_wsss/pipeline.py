@@ -134,9 +134,7 @@ class _Run:
         stale = []
         for record in self.records:
             wanted = self._key(stage, record, keys)
-            if stage == "refine" and record.name not in keys["pseudo"]:
-                self._skip(f"{record.name}: refine skipped, it has no pseudo-labels")
-            elif not self.plan.again and keys[stage].get(record.name) == wanted:
+            if not self.plan.again and keys[stage].get(record.name) == wanted:
                 self.report.up_to_date[stage] += 1
             else:
                 stale.append((record, wanted))
@@ -155,12 +153,12 @@ class _Run:
 
     @cached_property
     def _settings(self) -> str:
-        """Settings of the project that no image and no method's parameters hold."""
+        """What no image and no given parameter holds: the project's settings, and the version, for its defaults."""
         s = self.project.settings
         classes = [(c.name, c.phrases) for c in s.classes]
         knowledge = _knowledge_file(self.project)
         told = digest(knowledge.read_bytes()) if knowledge else ""
-        return json.dumps([s.seed, s.point_radius, s.rgb_channels, classes, told])
+        return json.dumps([__version__, s.seed, s.point_radius, s.rgb_channels, classes, told])
 
     def _told(self, stage: StageName) -> str:
         """All that a method may learn from: the whole project's images, labels and settings, and the maps."""

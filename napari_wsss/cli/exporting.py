@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
         "--split-by",
         default="image",
         metavar="RULE",
-        help="what stays on one side: image (default), folder, stack, or a regular expression for part of the name",
+        help="what stays on one side: image (default), folder, or a regular expression for part of the name",
     )
     options.add_images(export)
     export.set_defaults(run=_export)

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -48,6 +48,9 @@ class Filters:
         An image larger than this is computed in tiles of this side, a multiple of 64; the result is
         the same and the working memory bounded.
     """
+
+    faster_than_disk: ClassVar[bool] = True
+    """Reading these features back takes longer than computing them: they have 30 planes a channel."""
 
     @dataclass(frozen=True)
     class Params:
