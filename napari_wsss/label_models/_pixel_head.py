@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from napari_wsss.types import State
 
 _CHUNK = 1 << 16  # pixels predicted at once
-_FEW = 10_000  # labelled pixels at which half as many features are held back as with very few
+_FEW = 2_000  # labelled pixels at which half as many features are held back as with very few
 
 
 @dataclass(frozen=True, eq=False)
