@@ -27,6 +27,7 @@ LARGER = 1.5
 """The third mask is at least so many times as large as the second one."""
 
 _CELLS = 96
+_GRAIN = 0.01  # of the image's variance: a window with less shows no edge
 _EDGE = 60.0
 _PRIOR = 0.02
 _CLAMP = 1e4
@@ -132,8 +133,13 @@ class _Found(NamedTuple):
 def _grown(embedding: Embedding, prompt: Prompt, least: int) -> _Found:
     """The object of at least ``least`` pixels in the first window, of those that double, that holds it."""
     core, shape, half = _core(prompt, embedding.shape), embedding.shape, HALF_SIDE
+    grain = _GRAIN * float(embedding.data.var((1, 2)).sum())
     while True:
         box = _around(core, half, shape)
+        inside = embedding.data[:, box[0] : box[2], box[1] : box[3]]
+        if prompt.box is None and box != (0, 0, *shape) and float(inside.var((1, 2)).sum()) < grain:
+            half *= 2  # wholly inside one thing: nothing there but its grain
+            continue
         window = _window(embedding.data, box)
         share = _walk(window, prompt, shape, least)
         mask = _object(share, prompt, box)

@@ -169,12 +169,15 @@ def test_nodata_has_no_score_no_seed_and_no_influence():
 def test_only_known_tags_count():
     channels, _ = draw(np.random.default_rng(0), {2})
     disc = frozenset({2})
-    assert known_tags(make(channels, Tags(disc)), CLASSES) == {2: 1.0}
+    assert known_tags(make(channels, Tags()), CLASSES) == {}
+    assert known_tags(make(channels, Tags(disc)), CLASSES) == {2: 1.0, 3: 0.0}
+    assert known_tags(make(channels, Tags(disc)), CLASSES, "unknown") == {2: 1.0}
     assert known_tags(make(channels, Tags(disc, frozenset({3}))), CLASSES) == {2: 1.0, 3: 0.0}
     assert known_tags(make(channels, Tags(disc, frozenset(), True)), CLASSES) == {2: 1.0, 3: 0.0}
     drawn = np.zeros((48, 48), np.uint16)
     drawn[3, 3] = 3
     assert known_tags(make(channels, Tags(disc), seed=drawn), CLASSES) == {2: 1.0, 3: 1.0}
+    assert known_tags(make(channels, Tags(), seed=drawn), CLASSES) == {3: 1.0}
 
 
 def test_labels_that_are_not_enough_are_refused_with_the_remedy():
