@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -71,17 +72,19 @@ class LazyEncoder:
 class _Recent:
     """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice."""
 
-    def __init__(self, limit: int = 1 << 30) -> None:
-        self._limit, self._held = limit, dict[str, Arrays]()
+    def __init__(self, limit: int = 2 << 30) -> None:
+        self._limit, self._held, self._lock = limit, dict[str, Arrays](), Lock()
 
     def get(self, key: str) -> Arrays | None:
-        held = self._held.pop(key, None)
-        if held is not None:
-            self._held[key] = held
+        with self._lock:
+            held = self._held.pop(key, None)
+            if held is not None:
+                self._held[key] = held
         return held
 
     def put(self, key: str, arrays: Arrays) -> None:
-        self._held.pop(key, None)
-        self._held[key] = arrays
-        while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
-            del self._held[next(iter(self._held))]
+        with self._lock:
+            self._held.pop(key, None)
+            self._held[key] = arrays
+            while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
+                del self._held[next(iter(self._held))]

@@ -29,6 +29,7 @@ from napari_wsss.errors import CannotFeed, UnreadableImage
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.protocols import Context, Encoder
 from napari_wsss.refusals import Refusals
+from napari_wsss.side_by_side import side_by_side, workers
 from napari_wsss.types import (
     Cam,
     Features,
@@ -98,6 +99,7 @@ class _Run:
         self.records = chosen_records(project, plan.images)
         self.report = RunReport()
         self.leaving = ExitStack()  # what is put back at the end of the run
+        self.channels: dict[str, int] = {}
 
     def all_stages(self) -> RunReport:
         start = time.perf_counter()
@@ -215,7 +217,7 @@ class _Run:
         peers = [r for r in self.project.records() if r.state != "skipped"]
         if not hasattr(method, "fit"):
             return [([], list(stale))]
-        channels = {r.name: self._channels(r) for r in {r.name: r for r in [*peers, *(r for r, _ in stale)]}.values()}
+        channels = {r.name: self._channels(r) for r in [*peers, *(r for r, _ in stale)]}
         if len(set(channels.values()) - {0}) < 2:
             return [(peers, list(stale))]
         length = {0: 0}
@@ -230,10 +232,12 @@ class _Run:
 
     def _channels(self, record: ImageRecord) -> int:
         """Number of channels; 0 where the file cannot be opened, which is told when its turn comes."""
-        try:
-            return self.project.source(record.name).n_channels
-        except UnreadableImage:
-            return 0
+        if record.name not in self.channels:
+            try:
+                self.channels[record.name] = self.project.source(record.name).n_channels
+            except UnreadableImage:
+                self.channels[record.name] = 0
+        return self.channels[record.name]
 
     def _length(self, record: ImageRecord) -> int:
         try:
@@ -309,9 +313,9 @@ class _Run:
             return self._attempt(stage, pair, lambda s: method(s, state), refusals)
 
         batched: Callable[..., Any] | None = getattr(method, "call_batch", None)
-        if batched is None or self.context.device == "cpu":
-            for pair in stale:
-                yield pair, one(pair)
+        if self.context.device == "cpu" or batched is None:
+            beside = self.context.device == "cpu" and getattr(method, "parallel", False)
+            yield from side_by_side(one, stale, workers() if beside else 1)
             return
         for i in range(0, len(stale), _BATCH):
             pairs = stale[i : i + _BATCH]

@@ -81,7 +81,8 @@ class CamMethod(Method, Protocol):
     """Tags (or class names) to activation maps. Raises CannotFeed where the labels are not enough.
 
     ``fit`` is optional: a method that learns from the whole project returns what it learnt, and the
-    pipeline stores it and hands it to every call; a method without it gets an empty state.
+    pipeline stores it and hands it to every call; a method without it gets an empty state. A method whose
+    calls share nothing that changes may say ``parallel = True``: on a CPU several images are then in work.
     """
 
     def __call__(self, sample: Sample, state: State) -> Cam: ...

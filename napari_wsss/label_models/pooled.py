@@ -69,6 +69,7 @@ class Pooled:
         margin: float = 0.1
 
     model: ClassVar[str] = ""
+    parallel: ClassVar[bool] = True  # calls share nothing that changes
 
     def __init__(self, params: Any, context: Context) -> None:
         self.params: Pooled.Params = params

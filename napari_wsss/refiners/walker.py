@@ -54,6 +54,7 @@ class Walker:
                 raise ValueError("edge and levels must not be negative, prior, alone and iterations must be positive")
 
     model: ClassVar[str] = ""
+    parallel: ClassVar[bool] = True  # calls share nothing that changes
 
     def __init__(self, params: Any, context: Context) -> None:
         self.params: Walker.Params = params
