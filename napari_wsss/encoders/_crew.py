@@ -12,6 +12,8 @@ from types import TracebackType
 
 import torch
 
+_SMALL = 200_000
+
 
 class Crew:
     """Runs pieces of work on as many threads as torch has; at once where that is one or the device no CPU.
@@ -19,8 +21,9 @@ class Crew:
     Inside the ``with`` block torch itself uses one thread for an operation.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
+    def __init__(self, device: torch.device, size: int) -> None:
+        """``size`` is the number of values of the map at hand; a small one is done before a thread is up."""
+        self._threads = torch.get_num_threads() if device.type == "cpu" and size >= _SMALL else 1
         self._pool: ThreadPoolExecutor | None = None
         self._running: list[Future[None]] = []
 

@@ -99,7 +99,7 @@ class Filters:
         data: Float = np.empty((len(channels) * each, height, width), np.float32)
         out = torch.from_numpy(data).view(len(channels), each, height, width)
         tiles = list(itertools.product(*(range(0, n, self.params.tile) for n in image.shape)))
-        with Crew(self._device) as crew:
+        with Crew(self._device, image.channels.size) as crew:
             for done, (y, x) in enumerate(tiles):
                 self.context.progress(done, len(tiles), f"filters {image.name}")
                 for c in range(0, len(channels), self._together):
