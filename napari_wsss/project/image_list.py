@@ -126,13 +126,19 @@ class ImageList:
     def image(self, name: str, settings: Settings) -> Image:
         """The image as every method sees it, its contrast measured once and kept."""
         row, source = self.open(name)
+        rgb = settings.rgb_channels if source.n_channels > 1 else None  # one channel is all three colours
+        if rgb is not None and max(rgb) >= source.n_channels:
+            raise UnreadableImage(
+                f"{row.name}: rgb_channels {','.join(map(str, rgb))} asks for a channel that its {source.n_channels} do"
+                " not include; change rgb_channels in project.toml"
+            )
         return images.load(
             source,
             row.plane,
             name=row.name,
             key=_image_key(row, settings),
             contrast=self._contrast(row, source, settings),
-            rgb_channels=settings.rgb_channels,
+            rgb_channels=rgb,
         )
 
     def add(self, paths: Iterable[Path], copy: bool, settings: Settings, progress: Progress) -> AddReport:

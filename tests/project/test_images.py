@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from skimage.io import imsave
 
 from napari_wsss import images
 from napari_wsss.errors import UnreadableImage, UsageError
@@ -180,3 +181,16 @@ def test_states(project, by, labelling) -> None:
 
 def _refined() -> tuple[Mask, str]:
     return Mask(np.ones((40, 30), np.uint16)), "key"
+
+
+def test_chosen_rgb_channels_leave_a_grey_image_grey_and_tell_one_that_lacks_them(tmp_path: Path):
+    for name, shape in (("grey", (8, 9)), ("colour", (8, 9, 3))):
+        pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+        imsave(tmp_path / f"{name}.png", pixels, check_contrast=False)
+    with Project.create(tmp_path / "project", ["a", "b"], rgb_channels=(2, 1, 0)) as project:
+        project.add_images([tmp_path / "grey.png", tmp_path / "colour.png"])
+        assert project.image("grey").rgb_channels == (0, 0, 0)
+        assert project.image("colour").rgb_channels == (2, 1, 0)
+        project.save_settings(replace(project.settings, rgb_channels=(3, 1, 0)))
+        with pytest.raises(UnreadableImage, match=r"colour\.png: rgb_channels 3,1,0"):
+            project.image("colour")
