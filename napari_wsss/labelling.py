@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_wsss.errors import UsageError
 from napari_wsss.pipeline import by_person
 from napari_wsss.project import ImageRecord, Project
+from napari_wsss.types import Georeference
 from napari_wsss.weak_labels import (
     FoundImage,
     ReadLabels,
@@ -60,8 +61,8 @@ class ProjectImages:
     def all(self) -> Iterable[FoundImage]:
         return (self._found(r, self._project.source(r.name).georeference) for r in self._records)
 
-    def _found(self, record: ImageRecord, georeference: object = None) -> FoundImage:
-        return FoundImage(record.name, record.shape, georeference)  # type: ignore[arg-type]
+    def _found(self, record: ImageRecord, georeference: Georeference | None = None) -> FoundImage:
+        return FoundImage(record.name, record.shape, georeference)
 
 
 def import_labels(

@@ -23,6 +23,7 @@ State = Mapping[str, NDArray[Any]]  # what a method learnt from the project; sto
 Box4 = tuple[int, int, int, int]  # y0, x0, y1, x1; half open
 
 BACKGROUND = "background"
+_FLAT = 1e-3  # of full contrast
 
 
 # --------------------------------------------------------------------------- classes
@@ -127,6 +128,12 @@ class Image:
     def rgb(self) -> Float:
         """float32 (3, h, w) in [0, 1]: what an RGB encoder sees."""
         return self.channels[list(self.rgb_channels)]
+
+    @property
+    def is_flat(self) -> bool:
+        """No channel varies over the valid pixels: there is nothing to see."""
+        shown = self.channels[:, self.valid]
+        return shown.size == 0 or bool((shown.max(1) - shown.min(1) < _FLAT).all())
 
 
 @dataclass(frozen=True, eq=False, slots=True)

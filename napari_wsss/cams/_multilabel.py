@@ -24,7 +24,6 @@ from napari_wsss.types import Cam, Classes, Float, Sample, State
 
 _STATISTICS_IMAGES = 64  # so many images, evenly spread, give each feature's mean and deviation
 _CLIP = 5.0  # standard deviations: one glaring pixel must not decide an image's average
-_FLAT = 1e-3  # an image whose channels all vary less than this is blank
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ class MultiLabelCam(ABC):
         # its map stays at the level of an average token.
         shown = learnt if self.context.classes.background is not None else present
         raw = torch.zeros(len(shown), *sample.image.shape, device=self._device)
-        if learnt and not _blank(sample):
+        if learnt and not sample.image.is_flat:
             rows = [order.index(k) for k in learnt]
             raw[[shown.index(k) for k in learnt]] = self._raw_maps(sample, state, rows)
         return self._finish(sample, shown, raw)
@@ -275,11 +274,3 @@ def normalised(raw: Tensor, valid: Tensor, together: bool) -> Tensor:
         return ((raw - low) / (high - low)).clamp(0, 1) * valid
     high = inside.amax(1).view(-1, 1, 1)
     return torch.where(high > 1e-9, raw / high.clamp_min(1e-9), 0).clamp(0, 1) * valid
-
-
-def _blank(sample: Sample) -> bool:
-    image = sample.image
-    if not image.valid.any():
-        return True
-    seen = image.channels[:, image.valid]
-    return bool((seen.max(1) - seen.min(1)).max() < _FLAT)

@@ -28,7 +28,6 @@ from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
 
 _POSITION = 3  # features that tell where a pixel lies: down, |across|, from the centre
-_FLAT = 1e-3  # an image whose channels all vary less than this (of full contrast) shows nothing
 _PROBE = 6000  # labelled pixels on which position and size are decided
 _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels from which a large head is considered
@@ -103,7 +102,7 @@ class Pooled:
         """Pseudo-labels of one image, answered wherever the head is sure enough."""
         image, target = sample.image, sample.target
         k = len(self.context.classes)
-        if _is_flat(image.channels, image.valid):
+        if image.is_flat:
             return _only_given(target.seed, image.valid, k)
         features = self._with_position(sample)
         if not state["position"][0]:
@@ -223,11 +222,6 @@ def _drawn(where: Bool, most: int, rng: np.random.Generator) -> tuple[NDArray[np
         flat = rng.choice(flat, most, replace=False)
     rows, columns = np.unravel_index(flat, where.shape)
     return rows, columns
-
-
-def _is_flat(channels: NDArray[np.float32], valid: NDArray[np.bool_]) -> bool:
-    shown = channels[:, valid]
-    return shown.size == 0 or bool((shown.max(1) - shown.min(1) < _FLAT).all())
 
 
 def _only_given(seed: Labels, valid: NDArray[np.bool_], k: int) -> PseudoLabels:

@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from napari_wsss.errors import CannotFeed
 from napari_wsss.protocols import Context
-from napari_wsss.types import Image, Mask, Sample, State
+from napari_wsss.types import Mask, Sample, State
 
 _SMALLEST = 32  # no coarser level is made of a side of so many pixels or fewer
-_FLAT = 1e-3  # an image whose channels all vary less than this (of full contrast) shows no edges
 _LEAK = 1e-4  # an edge never stops a walker for good, so that no region is left without an answer
 
 
@@ -71,7 +70,7 @@ class Walker:
         pseudo, image, target = sample.pseudo, sample.image, sample.target
         if pseudo is None:
             raise CannotFeed(f"{sample.name}: no pseudo-labels to refine")
-        if _is_flat(image):
+        if image.is_flat:
             labels = np.where(target.seed > 0, target.seed, pseudo.labels)
             return Mask(np.where(image.valid, labels, 0).astype(np.uint16), notes=("no contrast to walk along",))
         device = torch.device(self.context.device)
@@ -87,11 +86,6 @@ class Walker:
         labels = torch.where(best > 0, label + 1, 0).cpu().numpy().astype(np.uint16)
         labels = np.where(target.seed > 0, target.seed, labels)
         return Mask(np.where(image.valid, labels, np.uint16(0)))
-
-
-def _is_flat(image: Image) -> bool:
-    shown = image.channels[:, image.valid]
-    return shown.size == 0 or bool((shown.max(1) - shown.min(1) < _FLAT).all())
 
 
 def walk(prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params) -> Tensor:
