@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -15,6 +16,8 @@ from napari_wsss.types import Features, Image, digest
 
 Arrays = dict[str, NDArray[Any]]
 
+_PIXELS_AT_ONCE = 4 << 20  # images that go through the encoder together have no more, so that their features fit memory
+
 
 class DenseFeatures:
     """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels.
@@ -27,24 +30,69 @@ class DenseFeatures:
         self._signature, self._cache, self._recent = choice.signature, cache, _Recent()
 
     def __call__(self, image: Image) -> Features:
-        key = digest("features", self._signature, image.key, str(image.rgb_channels), str(image.shape))
+        return next(self.several([image]))
+
+    def several(self, images: Sequence[Image]) -> Iterator[Features]:
+        """Features of each image, in order, computed when asked for.
+
+        Images of one shape whose features are nowhere yet go through the encoder together where it has
+        ``encode_batch``; each alone where it has not.
+        """
+        ready: dict[int, Arrays] = {}
+        for number in range(len(images)):
+            if number not in ready:
+                ready |= self._with_alike(images, number, ready)
+            held = ready.pop(number)
+            yield Features(held["data"].astype(np.float32, copy=False), float(held["stride"]))
+
+    def _with_alike(self, images: Sequence[Image], first: int, ready: dict[int, Arrays]) -> dict[int, Arrays]:
+        """The first of these images that is not ready, and if it must be computed, later ones along with it."""
+        shape = images[first].channels.shape
+        most = max(1, _PIXELS_AT_ONCE // max(1, shape[1] * shape[2]))
+        found: dict[int, Arrays] = {}
+        missing: dict[int, str] = {}
+        for number in range(first, len(images)):
+            if number in ready or images[number].channels.shape != shape:
+                continue
+            key = self._key(images[number])
+            held = self._held(key)
+            if held is None:
+                missing[number] = key
+            else:
+                found[number] = held
+            if not missing or len(found) + len(missing) >= most:
+                break
+        computed = self._computed([images[n] for n in missing], list(missing.values()))
+        return found | dict(zip(missing, computed, strict=True))
+
+    def _computed(self, images: Sequence[Image], keys: Sequence[str]) -> list[Arrays]:
+        batched = getattr(self.encoder, "encode_batch", None) if len(images) > 1 else None
+        made = batched(images) if batched else [self.encoder.encode(image) for image in images]
+        return [self._kept(key, features) for key, features in zip(keys, made, strict=True)]
+
+    def _key(self, image: Image) -> str:
+        return digest("features", self._signature, image.key, str(image.rgb_channels), str(image.shape))
+
+    def _held(self, key: str) -> Arrays | None:
+        """What memory or the project's cache has under this key."""
         held = self._recent.get(key)
-        if held is None:
-            held = self._fresh(image) if getattr(self.encoder, "faster_than_disk", False) else self._kept(key, image)
-            self._recent.put(key, held)
-        return Features(held["data"].astype(np.float32, copy=False), float(held["stride"]))
-
-    def _fresh(self, image: Image) -> Arrays:
-        features: Features = self.encoder.encode(image)
-        return {"data": features.data, "stride": np.array(features.stride)}
-
-    def _kept(self, key: str, image: Image) -> Arrays:
-        held = self._cache.get(key)
-        if held is None:
-            held = self._fresh(image)
-            held["data"] = held["data"].astype(np.float16)
-            self._cache.put(key, held)
+        if held is None and not self._again:
+            held = self._cache.get(key)
+            if held is not None:
+                self._recent.put(key, held)
         return held
+
+    def _kept(self, key: str, features: Features) -> Arrays:
+        arrays: Arrays = {"data": features.data, "stride": np.array(features.stride)}
+        if not self._again:
+            arrays["data"] = features.data.astype(np.float16)
+            self._cache.put(key, arrays)
+        self._recent.put(key, arrays)
+        return arrays
+
+    @property
+    def _again(self) -> bool:
+        return bool(getattr(self.encoder, "faster_than_disk", False))
 
 
 class LazyEncoder:

@@ -312,18 +312,25 @@ class _Run:
         def one(pair: tuple[ImageRecord, str]) -> Any:
             return self._attempt(stage, pair, lambda s: method(s, state), refusals)
 
-        batched: Callable[..., Any] | None = getattr(method, "call_batch", None)
+        batched: Callable[..., list[Any]] | None = getattr(method, "call_batch", None)
         if self.context.device == "cpu" or batched is None:
             beside = self.context.device == "cpu" and getattr(method, "parallel", False)
             yield from side_by_side(one, stale, workers() if beside else 1)
             return
-        for i in range(0, len(stale), _BATCH):
-            pairs = stale[i : i + _BATCH]
+
+        def together(pairs: Sequence[tuple[ImageRecord, str]]) -> list[Any]:
+            if len(pairs) == 1:
+                return [one(pairs[0])]
             try:
-                results = batched([self._sample(r) for r, _ in pairs], state)
-            except (CannotFeed, UnreadableImage):
-                results = [one(pair) for pair in pairs]
-            yield from zip(pairs, results, strict=True)
+                results = iter(batched([self._sample(r) for r, _ in pairs], state))
+                return [self._attempt(stage, pair, lambda _: next(results), refusals) for pair in pairs]
+            except (CannotFeed, UnreadableImage):  # halves, so that what is good in them still goes together
+                half = len(pairs) // 2
+                return together(pairs[:half]) + together(pairs[half:])
+
+        alike = sorted(stale, key=lambda pair: pair[0].shape)  # images of one shape go through a network together
+        for i in range(0, len(alike), _BATCH):
+            yield from zip(alike[i : i + _BATCH], together(alike[i : i + _BATCH]), strict=True)
 
     def _attempt(
         self, stage: StageName, pair: tuple[ImageRecord, str], call: Callable[[Sample], Any], refusals: Refusals
@@ -331,7 +338,10 @@ class _Run:
         """The method's result, or None with a line in the report: one bad image does not stop the others."""
         record, key = pair
         try:
-            return call(self._sample(record))
+            result = call(self._sample(record))
+            if isinstance(result, CannotFeed):  # a batch gives it in the place of a result
+                raise result
+            return result
         except CannotFeed as reason:
             line = f"{record.name}: {stage} skipped, {str(reason).removeprefix(f'{record.name}: ')}"
             self._skip(line)

@@ -69,6 +69,15 @@ class Encoder(Method, Protocol):
 
 
 @runtime_checkable
+class BatchEncoder(Protocol):
+    """An encoder that takes several images at once; on a GPU a folder goes through it in batches."""
+
+    def encode_batch(self, images: Sequence[Image]) -> list[Features]:
+        """What `Encoder.encode` gives of each; the images have equal channels and shape."""
+        ...
+
+
+@runtime_checkable
 class TextEncoder(Protocol):
     """An encoder that also embeds text into the space of its features."""
 
@@ -83,6 +92,8 @@ class CamMethod(Method, Protocol):
     ``fit`` is optional: a method that learns from the whole project returns what it learnt, and the
     pipeline stores it and hands it to every call; a method without it gets an empty state. A method whose
     calls share nothing that changes may say ``parallel = True``: on a CPU several images are then in work.
+    ``call_batch(samples, state)`` is optional too: on another device it is called with several images, and gives
+    for each what a call gives, or the CannotFeed that a call would raise.
     """
 
     def __call__(self, sample: Sample, state: State) -> Cam: ...

@@ -7,7 +7,7 @@ features of each image take part in training, so that a thousand images fit in m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_wsss.cams._seeds import dual_threshold_seeds
-from napari_wsss.cams._views import View, views_of
+from napari_wsss.cams._views import View, views_of_all
 from napari_wsss.errors import CannotFeed
 from napari_wsss.protocols import Context
 from napari_wsss.types import Cam, Classes, Float, Sample, State
 
 _STATISTICS_IMAGES = 64  # so many images, evenly spread, give each feature's mean and deviation
+_TOGETHER = 8  # images that training reads at once on a GPU
 _CLIP = 5.0  # standard deviations: one glaring pixel must not decide an image's average
 
 
@@ -36,6 +37,15 @@ class Tokens:
     def pooled(self) -> Tensor:
         """Average over the valid part of the image, (d,)."""
         return (self.data * self.share).sum((1, 2))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Classes whose maps an image needs, places among them that the head fills, and the head's rows for these."""
+
+    shown: tuple[int, ...]
+    places: tuple[int, ...]
+    rows: tuple[int, ...]
 
 
 def known_tags(sample: Sample, classes: Classes, untagged: str = "absent") -> dict[int, float]:
@@ -63,6 +73,7 @@ class MultiLabelCam(ABC):
     def __init__(self, params: Any, context: Context) -> None:
         self.params, self.context = params, context
         self._device = torch.device(context.device)
+        self.together = 1 if context.device == "cpu" else _TOGETHER
 
     @property
     def model(self) -> str:
@@ -116,14 +127,16 @@ class MultiLabelCam(ABC):
         step = -(-len(samples) // _STATISTICS_IMAGES)
         first = second = torch.zeros((), dtype=torch.float64, device=self._device)
         weight = 0.0
-        for sample in samples[::step]:
-            tokens = self._raw(View(sample.features, sample.image.valid))
-            area = tokens.data.shape[1] * tokens.data.shape[2]
-            data = tokens.data.double()
-            first = first + area * (data * tokens.share).sum((1, 2))
-            second = second + area * (data.square() * tokens.share).sum((1, 2))
-            weight += area * float(tokens.share.sum())
-            sample.forget()
+        for chunk in self._chunks(samples[::step]):
+            for _, view in views_of_all(chunk, self.context, "1", flip=False):
+                tokens = self._raw(view)
+                area = tokens.data.shape[1] * tokens.data.shape[2]
+                data = tokens.data.double()
+                first = first + area * (data * tokens.share).sum((1, 2))
+                second = second + area * (data.square() * tokens.share).sum((1, 2))
+                weight += area * float(tokens.share.sum())
+            for sample in chunk:
+                sample.forget()
         if weight == 0:
             raise CannotFeed("no image with tags has a valid pixel")
         mean = first / weight
@@ -139,16 +152,23 @@ class MultiLabelCam(ABC):
         learnt: tuple[int, ...],
     ) -> tuple[Tensor, Tensor]:
         """Pooled features (n, d) of every view of every image, and its tags (n, k), NaN where unknown."""
-        pooled, targets = [], []
-        for done, sample in enumerate(samples):
-            self.context.progress(done, len(samples), f"reading features of {sample.name}")
-            tags = [known[sample.name].get(k, float("nan")) for k in learnt]
-            for view in views_of(sample, self.context, self.params.scales, flip=False):
-                pooled.append(self._standardised(view, mean, scale).pooled())
-                targets.append(torch.tensor(tags, device=self._device))
-            sample.forget()
+        pooled, targets, done = [], [], 0
+        for chunk in self._chunks(samples):
+            self.context.progress(done, len(samples), f"reading features of {chunk[0].name}")
+            own: list[list[Tensor]] = [[] for _ in chunk]
+            for i, view in views_of_all(chunk, self.context, self.params.scales, flip=False):
+                own[i].append(self._standardised(view, mean, scale).pooled())
+            for sample, vectors in zip(chunk, own, strict=True):
+                tags = [known[sample.name].get(k, float("nan")) for k in learnt]
+                pooled += vectors
+                targets += [torch.tensor(tags, device=self._device)] * len(vectors)
+                sample.forget()
+            done += len(chunk)
         self.context.progress(len(samples), len(samples), "reading features")
         return torch.stack(pooled), torch.stack(targets)
+
+    def _chunks(self, samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+        return (samples[i : i + self.together] for i in range(0, len(samples), self.together))
 
     def _train(self, pooled: Tensor, targets: Tensor) -> nn.Module:
         """Multi-label soft margin over the known tags; all images at once, so that nothing is drawn at random."""
@@ -177,6 +197,32 @@ class MultiLabelCam(ABC):
         CannotFeed
             If no class is known to be in the image, or none of them could be learnt.
         """
+        (cam,) = self.call_batch([sample], state)
+        if isinstance(cam, CannotFeed):
+            raise cam
+        return cam
+
+    def call_batch(self, samples: Sequence[Sample], state: State) -> list[Cam | CannotFeed]:
+        """What single calls give, or would raise; images of one shape go through the encoder together, view by view."""
+        asked: dict[int, _Asked] = {}
+        results: dict[int, Cam | CannotFeed] = {}
+        for number, sample in enumerate(samples):
+            try:
+                asked[number] = self._asked(sample, state)
+            except CannotFeed as reason:
+                results[number] = reason
+        busy = [n for n, one in asked.items() if one.rows and not samples[n].image.is_flat]
+        means = self._raw_maps([samples[n] for n in busy], state, [asked[n].rows for n in busy])
+        found = dict(zip(busy, means, strict=True))
+        for number, one in asked.items():
+            raw = torch.zeros(len(one.shown), *samples[number].image.shape, device=self._device)
+            if number in found:
+                raw[list(one.places)] = found.pop(number)
+            results[number] = self._finish(samples[number], one.shown, raw)
+        return [results[n] for n in range(len(samples))]
+
+    def _asked(self, sample: Sample, state: State) -> _Asked:
+        """Which maps the image needs; raises CannotFeed where its tags do not say, or nothing was learnt of them."""
         known = known_tags(sample, self.context.classes)
         present = tuple(k for k, there in known.items() if there)
         if not present and not sample.labels.tags.complete:
@@ -189,24 +235,22 @@ class MultiLabelCam(ABC):
         # Without a background each pixel goes to the strongest present class, one that is everywhere included:
         # its map stays at the level of an average token.
         shown = learnt if self.context.classes.background is not None else present
-        raw = torch.zeros(len(shown), *sample.image.shape, device=self._device)
-        if learnt and not sample.image.is_flat:
-            rows = [order.index(k) for k in learnt]
-            raw[[shown.index(k) for k in learnt]] = self._raw_maps(sample, state, rows)
-        return self._finish(sample, shown, raw)
+        return _Asked(shown, tuple(shown.index(k) for k in learnt), tuple(order.index(k) for k in learnt))
 
-    def _raw_maps(self, sample: Sample, state: State, rows: Sequence[int]) -> Tensor:
-        """Mean over the views of the raw maps at image size."""
+    def _raw_maps(self, samples: Sequence[Sample], state: State, rows: Sequence[Sequence[int]]) -> list[Tensor]:
+        """For each image the mean over its views of the raw maps at image size, (its rows, h, w)."""
+        if not samples:
+            return []
         head = self._head(state)
         mean, scale = (torch.tensor(state[name], device=self._device) for name in ("mean", "scale"))
-        total = torch.zeros(len(rows), *sample.image.shape, device=self._device)
-        count = 0
-        for view in views_of(sample, self.context, self.params.scales, self.params.flip):
-            part = self.activation(self._standardised(view, mean, scale), head, rows)
+        totals = [torch.zeros(len(r), *s.image.shape, device=self._device) for s, r in zip(samples, rows, strict=True)]
+        counts = [0] * len(samples)
+        for i, view in views_of_all(samples, self.context, self.params.scales, self.params.flip):
+            part = self.activation(self._standardised(view, mean, scale), head, rows[i])
             part = part.flip(2) if view.flipped else part
-            total += F.interpolate(part[None], sample.image.shape, mode="bilinear", align_corners=False)[0]
-            count += 1
-        return total / count
+            totals[i] += F.interpolate(part[None], totals[i].shape[1:], mode="bilinear", align_corners=False)[0]
+            counts[i] += 1
+        return [total / count for total, count in zip(totals, counts, strict=True)]
 
     def _head(self, state: State) -> nn.Module:
         head = self.network(len(state["mean"]), len(state["classes"]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from napari_wsss.errors import UsageError
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Features, Float, Image, Sample, digest
+
+_Several = Callable[[Sequence[Image]], Iterator[Features]]
 
 COARSE = 4.0  # pixels: on a finer grid, other sizes of the image show nothing new
 
@@ -43,28 +46,45 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 
 def views_of(sample: Sample, context: Context, scales: str, flip: bool) -> Iterator[View]:
-    """The image's own features, then those of its resized and mirrored copies.
+    """The image's own features, then those of its resized and mirrored copies; see `views_of_all`."""
+    return (view for _, view in views_of_all([sample], context, scales, flip))
 
-    An encoder with a grid of less than 4 pixels (`filters`) sees the image once: it covers many scales itself.
+
+def views_of_all(samples: Sequence[Sample], context: Context, scales: str, flip: bool) -> Iterator[tuple[int, View]]:
+    """Every view of every image with the image's number, one kind of view after the other.
+
+    Images of one shape go through the encoder together where the context's features can do that. An encoder
+    with a grid of less than 4 pixels (`filters`) sees an image once: it covers many scales itself.
     Resized copies need the run's encoder; the pipeline gives it in the context.
     """
-    own = View(sample.features, sample.image.valid)
-    several = own.features.stride >= COARSE
-    for scale in parse_scales(scales) if several else (1.0,):
-        for flipped in (False, True) if several and flip else (False,):
-            if scale == 1.0 and not flipped:
-                yield own
-                continue
-            image = _seen(sample.image, scale, flipped)
-            yield View(_encode(image, context), image.valid, flipped)
+    chosen = parse_scales(scales)
+    coarse = []
+    for number, features in enumerate(_own(samples, context)):
+        if features.stride >= COARSE:
+            coarse.append(number)
+        if features.stride < COARSE or 1.0 in chosen:
+            yield number, View(features, samples[number].image.valid)
+    for scale, flipped in itertools.product(chosen, (False, True) if flip else (False,)):
+        if coarse and (scale != 1.0 or flipped):
+            images = [_seen(samples[number].image, scale, flipped) for number in coarse]
+            for number, image, features in zip(coarse, images, _encoded(images, context), strict=True):
+                yield number, View(features, image.valid, flipped)
 
 
-def _encode(image: Image, context: Context) -> Features:
+def _own(samples: Sequence[Sample], context: Context) -> Iterator[Features]:
+    several: _Several | None = getattr(context.features, "several", None)
+    return several([s.image for s in samples]) if several else (s.features for s in samples)
+
+
+def _encoded(images: Sequence[Image], context: Context) -> Iterator[Features]:
+    several: _Several | None = getattr(context.features, "several", None)
+    if several:
+        return several(images)
     if context.features is not None:
-        return context.features(image)
+        return map(context.features, images)
     if context.encoder is None:
         raise UsageError("maps at several scales need an encoder; set scales=1 and flip=false")
-    return context.encoder.encode(image)
+    return map(context.encoder.encode, images)
 
 
 def _seen(image: Image, scale: float, flipped: bool) -> Image:

@@ -16,26 +16,28 @@ _SMALL = 200_000
 
 
 class Crew:
-    """Runs pieces of work on as many threads as torch has; at once where that is one or the device no CPU.
+    """Runs pieces of work on as many threads as torch has; at once where the map is small or the device no CPU.
 
     Inside the ``with`` block torch itself uses one thread for an operation.
     """
 
     def __init__(self, device: torch.device, size: int) -> None:
         """``size`` is the number of values of the map at hand; a small one is done before a thread is up."""
-        self._threads = torch.get_num_threads() if device.type == "cpu" and size >= _SMALL else 1
+        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self._spread = size >= _SMALL
         self._pool: ThreadPoolExecutor | None = None
         self._running: list[Future[None]] = []
 
     def __enter__(self) -> Crew:
         if self._threads > 1:
             torch.set_num_threads(1)
-            self._pool = ThreadPoolExecutor(self._threads)
+            self._pool = ThreadPoolExecutor(self._threads) if self._spread else None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=kind is not None)
+        if self._threads > 1:
             torch.set_num_threads(self._threads)
 
     def do(self, work: Callable[[], None]) -> None:

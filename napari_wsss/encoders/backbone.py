@@ -93,22 +93,35 @@ class Backbone:
         MissingModel
             If the weights are not on this machine.
         """
-        valid = image.valid & np.isfinite(image.rgb).all(0)
-        rgb = torch.from_numpy(filled(image.rgb, valid))[None]
-        scale = self.params.long_side / max(image.shape) if self.params.long_side else 1.0
-        sizes = [max(1, round(n * scale)) for n in image.shape]
-        if sizes != list(image.shape):
+        return self.encode_batch([image])[0]
+
+    def encode_batch(self, images: Sequence[Image]) -> list[Features]:
+        """Features of images of one shape, which go through the network together; as `encode` of each.
+
+        Raises
+        ------
+        MissingModel
+            If the weights are not on this machine.
+        """
+        shape, stride = images[0].shape, self.params.stride
+        valids = [image.valid & np.isfinite(image.rgb).all(0) for image in images]
+        rgb = torch.stack([torch.from_numpy(filled(i.rgb, valid)) for i, valid in zip(images, valids, strict=True)])
+        scale = self.params.long_side / max(shape) if self.params.long_side else 1.0
+        sizes = [max(1, round(n * scale)) for n in shape]
+        if sizes != list(shape):
             rgb = F.interpolate(rgb, sizes, mode="bilinear", align_corners=False, antialias=True)
-        grid = [-(-n // self.params.stride) for n in image.shape]
+        grid = [-(-n // stride) for n in shape]
         with torch.inference_mode():
-            levels = self._levels(rgb, image.name)
-            joined = torch.cat([self._fitted(level, step, image.shape, sizes, grid) for level, step in levels])
-            joined = _cells(joined, valid, self.params.stride)
-        data: Float = joined.cpu().numpy()
-        return Features(data, float(self.params.stride))
+            levels = self._levels(rgb, images[0].name)
+            joined = torch.cat([self._fitted(level, step, shape, sizes, grid) for level, step in levels], 1)
+            data: Float = joined.cpu().numpy()
+        for one, valid in zip(data, valids, strict=True):
+            if not valid.all():
+                one[:, ~any_in_cell(valid, stride)] = 0
+        return [Features(one, float(stride)) for one in data]
 
     def _levels(self, rgb: Tensor, name: str) -> list[tuple[Tensor, int]]:
-        """Level maps (d, h', w') of the whole picture and their grid steps in its pixels."""
+        """Level maps (b, d, h', w') of whole pictures and their grid steps in the pictures' pixels."""
         height, width = rgb.shape[-2:]
         tile = self.params.tile
         starts = [list(range(0, n, tile)) if n > tile + _HALO else [0] for n in (height, width)]
@@ -127,7 +140,7 @@ class Backbone:
         return list(zip(joined, steps, strict=True))
 
     def _tile(self, rgb: Tensor, y: int, x: int, all_rows: bool, all_columns: bool) -> tuple[list[Tensor], list[int]]:
-        """Maps of the tile that begins at (y, x), its surroundings cut off again, and their grid steps."""
+        """Maps of the tiles that begin at (y, x), their surroundings cut off again, and their grid steps."""
         height, width = rgb.shape[-2:]
         y0, y1 = (0, height) if all_rows else (max(0, y - _HALO), min(height, y + self.params.tile + _HALO))
         x0, x1 = (0, width) if all_columns else (max(0, x - _HALO), min(width, x + self.params.tile + _HALO))
@@ -137,7 +150,7 @@ class Backbone:
             step = self._step(part.shape, level.shape)
             rows = slice((y - y0) // step, None if all_rows or y1 == height else (y - y0 + self.params.tile) // step)
             cols = slice((x - x0) // step, None if all_columns or x1 == width else (x - x0 + self.params.tile) // step)
-            maps.append(level[0, :, rows, cols].float())
+            maps.append(level[:, :, rows, cols].float())
             steps.append(step)
         return maps, steps
 
@@ -160,16 +173,16 @@ class Backbone:
     def _fitted(
         self, level: Tensor, step: int, shape: tuple[int, int], sizes: Sequence[int], grid: Sequence[int]
     ) -> Tensor:
-        """One level normalised and sampled at the middles of the feature grid's cells."""
+        """One level (b, d, h', w') normalised and sampled at the middles of the feature grid's cells."""
         if self.params.normalise == "l2":
-            level = F.normalize(level, dim=0)
+            level = F.normalize(level, dim=1)
         places = [
             _places(n, cells, scaled, self.params.stride, step, self._network.corner)
             for n, cells, scaled in zip(shape, grid, sizes, strict=True)
         ]
         sampled = _sample(level, places[0].to(level.device), places[1].to(level.device))
         if self.params.normalise == "standardise":
-            deviation, mean = torch.std_mean(sampled, (1, 2), keepdim=True, correction=0)
+            deviation, mean = torch.std_mean(sampled, (2, 3), keepdim=True, correction=0)
             sampled = (sampled - mean) / deviation.clamp_min(1e-6)
         return sampled
 
@@ -186,15 +199,15 @@ def _places(n: int, cells: int, scaled: int, stride: int, step: int, corner: boo
 
 
 def _sample(level: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Bilinear values of (d, h, w) at the grid of fractional rows y and columns x; the border goes on outside."""
-    return _sample_axis(_sample_axis(level, y, 1), x, 2)
+    """Bilinear values of (b, d, h, w) at the grid of fractional rows y and columns x; the border goes on outside."""
+    return _sample_axis(_sample_axis(level, y, 2), x, 3)
 
 
 def _sample_axis(level: Tensor, at: Tensor, axis: int) -> Tensor:
     last = level.shape[axis] - 1
     at = at.clamp(0, last)
     low = at.floor().long().clamp(max=max(last - 1, 0))
-    weight = (at - low).view([-1 if i == axis else 1 for i in range(3)])
+    weight = (at - low).view([-1 if i == axis else 1 for i in range(4)])
     return torch.lerp(level.index_select(axis, low), level.index_select(axis, (low + 1).clamp(max=last)), weight)
 
 
@@ -203,12 +216,6 @@ def _padded(rgb: Tensor, multiple: int, extra: int) -> Tensor:
     height, width = rgb.shape[-2:]
     bottom, right = (-(n - extra) % multiple for n in (height, width))
     return F.pad(rgb, (0, right, 0, bottom), mode="replicate") if bottom or right else rgb
-
-
-def _cells(data: Tensor, valid: np.ndarray, stride: int) -> Tensor:
-    if valid.all():
-        return data
-    return data * torch.from_numpy(any_in_cell(valid, stride)).to(data.device)
 
 
 METHOD = Backbone

@@ -21,13 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_wsss.encoders._crew import Crew
+from napari_wsss.encoders._derivatives import POINT, Window, point_features, slope_of, structure_features
 from napari_wsss.encoders._nodata import any_in_cell, filled
-from napari_wsss.encoders._scale_space import Scale, reach, scale_features, scales, sigmas, step_of
+from napari_wsss.encoders._scale_space import Scale, averaging_step, reach, scales, sigmas
 from napari_wsss.protocols import Context
 from napari_wsss.types import Features, Float, Image
 
 _BASIC = ("intensity", "gradient", "hessian_large", "hessian_small")
 _STRUCTURE = ("structure_large", "structure_small")
+_VALUES_ON_GPU = 16 << 20  # of one map of the channels that are computed at once: some gigabytes in all
 
 
 class Filters:
@@ -74,8 +76,6 @@ class Filters:
         self._device = torch.device(context.device)
         self._sigmas = sigmas(params.sigma_min, params.sigma_max)
         self._kinds = _BASIC + _STRUCTURE * params.structure
-        # a CPU is fastest on maps that fit its cache, a GPU on many at once
-        self._together = 1 if self._device.type == "cpu" else 4
 
     @property
     def model(self) -> str:
@@ -92,25 +92,41 @@ class Filters:
         Finite everywhere; 0 where no pixel of a cell is valid. What lies in nodata has no influence: the
         nearest valid pixel stands in for it.
         """
-        valid = image.valid & np.isfinite(image.channels).all(0)
-        channels = torch.from_numpy(filled(self._channels(image), valid))
-        stride, each = self.params.stride, len(self._sigmas) * len(self._kinds)
-        height, width = (-(-n // stride) for n in image.shape)
-        data: Float = np.empty((len(channels) * each, height, width), np.float32)
-        out = torch.from_numpy(data).view(len(channels), each, height, width)
-        tiles = list(itertools.product(*(range(0, n, self.params.tile) for n in image.shape)))
-        with Crew(self._device, image.channels.size) as crew:
+        return self.encode_batch([image])[0]
+
+    def encode_batch(self, images: Sequence[Image]) -> list[Features]:
+        """Features of images of one shape, as `encode` of each; on a GPU all their channels side by side."""
+        valids = [image.valid & np.isfinite(image.channels).all(0) for image in images]
+        planes = [filled(self._channels(image), valid) for image, valid in zip(images, valids, strict=True)]
+        data = self._encode_planes(torch.from_numpy(planes[0] if len(planes) == 1 else np.concatenate(planes)), images)
+        for one, valid in zip(data, valids, strict=True):
+            if not valid.all():
+                one[:, ~any_in_cell(valid, self.params.stride)] = 0
+        return [Features(one, float(self.params.stride)) for one in data]
+
+    def _encode_planes(self, planes: Tensor, images: Sequence[Image]) -> Float:
+        """Features (images, channels * each, h, w) of all channels (images * channels, h, w)."""
+        tile, stride, each = self.params.tile, self.params.stride, len(self._sigmas) * len(self._kinds)
+        shape = images[0].shape
+        height, width = (-(-n // stride) for n in shape)
+        data: Float = np.empty((len(planes), each, height, width), np.float32)
+        out, together = torch.from_numpy(data), self._together(shape)
+        tiles = list(itertools.product(*(range(0, n, tile) for n in shape)))
+        with Crew(self._device, planes.numel()) as crew:
             for done, (y, x) in enumerate(tiles):
-                self.context.progress(done, len(tiles), f"filters {image.name}")
-                for c in range(0, len(channels), self._together):
-                    several = slice(c, c + self._together)
-                    self._encode_tile(channels[several], y, x, out[several], crew)
+                self.context.progress(done, len(tiles), f"filters {images[0].name}")
+                for c in range(0, len(planes), together):
+                    self._encode_tile(planes[c : c + together], y, x, out[c : c + together], crew)
                     crew.rest(still_running=len(self._sigmas))
             crew.rest()
-        self.context.progress(len(tiles), len(tiles), f"filters {image.name}")
-        if not valid.all():
-            data[:, ~any_in_cell(valid, stride)] = 0
-        return Features(data, float(stride))
+        self.context.progress(len(tiles), len(tiles), f"filters {images[0].name}")
+        return data.reshape(len(images), -1, height, width)
+
+    def _together(self, shape: tuple[int, int]) -> int:
+        """Channels computed at once: a CPU is fastest on maps that fit its cache, a GPU on many."""
+        if self._device.type == "cpu":
+            return 1
+        return max(1, _VALUES_ON_GPU // (min(shape[0], self.params.tile) * min(shape[1], self.params.tile)))
 
     def _channels(self, image: Image) -> Float:
         rgb = list(image.rgb_channels)
@@ -124,28 +140,38 @@ class Filters:
     def _encode_tile(self, channels: Tensor, y: int, x: int, out: Tensor, crew: Crew) -> None:
         """Features of some channels in the tile that begins at (y, x), written to their place in ``out``."""
         tile, stride = self.params.tile, self.params.stride
-        coarsest = max(2 * step_of(self._sigmas[-1]), stride)
+        coarsest = max(averaging_step(self._sigmas[-1]), stride)
         halo = -(-reach(self._sigmas) // coarsest) * coarsest
         y0, x0 = max(0, y - halo), max(0, x - halo)
         part = channels[:, y0 : y + tile + halo, x0 : x + tile + halo].to(self._device, torch.float32)
-        place = out[:, :, y // stride : (y + tile) // stride, x // stride : (x + tile) // stride]
+        there = out[:, :, y // stride : (y + tile) // stride, x // stride : (x + tile) // stride]
+        place = there if self._device.type == "cpu" else torch.empty(there.shape, device=self._device)
         each = len(self._kinds)
         with torch.inference_mode():
             for i, scale in enumerate(scales(_to_multiple(part, coarsest), self._sigmas)):
                 here = place[:, i * each : (i + 1) * each]
                 crew.do(partial(self._write_scale, scale, (y - y0, x - x0), here))
+        if place is not there:
+            there.copy_(place)
 
     def _write_scale(self, scale: Scale, origin: tuple[int, int], place: Tensor) -> None:
         """Features of one scale; ``origin`` is the place's first pixel in the part that was smoothed."""
-        at = 0
+        stride = self.params.stride
         with torch.inference_mode():
-            for group in scale_features(scale, self.params.structure):
-                here = place[:, at : at + len(group.maps)]
-                start = (origin[0] // group.step, origin[1] // group.step)
-                _resample(group.maps, group.step, self.params.stride, start, here)
-                at += len(group.maps)
-                for i in group.squares:
-                    here[:, i].sqrt_()
+            slope = slope_of(scale, self.params.structure)
+            points, window = place[:, :POINT], _window(origin, place, scale.step, stride)
+            if scale.step == stride:
+                point_features(scale, slope, window, points)
+            else:
+                maps = place.new_empty(len(place), POINT, window.height, window.width)
+                point_features(scale, slope, window, maps)
+                _resample(maps, scale.step, stride, points)
+            points[:, 1].sqrt_()  # interpolated as a square
+            if self.params.structure:
+                rest, step = place[:, POINT:], averaging_step(scale.sigma)
+                maps = _window(origin, place, step, stride).of(structure_features(scale, slope), margin=1)
+                _resample(maps, step, stride, rest)
+                rest.sqrt_()
 
 
 def _to_multiple(data: Tensor, step: int) -> Tensor:
@@ -154,25 +180,25 @@ def _to_multiple(data: Tensor, step: int) -> Tensor:
     return F.pad(data, (0, right, 0, bottom), mode="replicate") if bottom or right else data
 
 
-def _resample(maps: Sequence[Tensor], step: int, stride: int, origin: tuple[int, int], place: Tensor) -> None:
-    """Write maps (c, h + 2, w + 2) on a grid of ``step`` pixels into place (c, maps, H, W) on one of ``stride``.
-
-    ``origin`` is the place's first cell in the maps, not counting their margin of 1.
-    """
+def _window(origin: tuple[int, int], place: Tensor, step: int, stride: int) -> Window:
+    """Cells of ``step`` pixels that give the place its cells of ``stride`` pixels; one more around to interpolate."""
+    top, left = (start // step for start in origin)
     height, width = place.shape[-2:]
-    for i, one in enumerate(maps):
-        if step <= stride:
-            factor = stride // step
-            y, x = origin[0] + 1, origin[1] + 1
-            cells = one[:, y : y + height * factor, x : x + width * factor]
-            place[:, i].copy_(cells if factor == 1 else F.avg_pool2d(cells, factor))
-        else:
-            factor = step // stride
-            rows, columns = -(-height // factor) + 2, -(-width // factor) + 2
-            cells = one[:, origin[0] : origin[0] + rows, origin[1] : origin[1] + columns]
-            wide = torch.empty(*cells.shape[:2], width, device=cells.device)
-            _interpolate(cells, factor, wide, axis=2)  # the slow direction first, on the fewer rows
-            _interpolate(wide, factor, place[:, i], axis=1)
+    if step <= stride:
+        factor = stride // step
+        return Window(top, left, height * factor, width * factor)
+    factor = step // stride
+    return Window(top - 1, left - 1, -(-height // factor) + 2, -(-width // factor) + 2)
+
+
+def _resample(maps: Tensor, step: int, stride: int, place: Tensor) -> None:
+    """Write the window's maps (c, m, h, w) on a grid of ``step`` pixels to place (c, m, H, W) on one of ``stride``."""
+    if step <= stride:
+        place.copy_(maps if step == stride else F.avg_pool2d(maps, stride // step))
+        return
+    wide = maps.new_empty(*maps.shape[:3], place.shape[3])
+    _interpolate(maps, step // stride, wide, axis=3)  # the slow direction first, on the fewer rows
+    _interpolate(wide, step // stride, place, axis=2)
 
 
 def _interpolate(data: Tensor, factor: int, place: Tensor, axis: int) -> None:
@@ -186,7 +212,7 @@ def _interpolate(data: Tensor, factor: int, place: Tensor, axis: int) -> None:
         offset = (phase + 0.5) / factor - 0.5
         first, count = int(offset >= 0), target.shape[axis]
         before, after = data.narrow(axis, first, count), data.narrow(axis, first + 1, count)
-        target.copy_(torch.lerp(before, after, offset % 1.0))
+        torch.lerp(before, after, offset % 1.0, out=target)
 
 
 METHOD = Filters

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_wsss import registry
 from napari_wsss.errors import UsageError
@@ -109,13 +110,29 @@ class OpenClip:
         """float32 (d, h, w), each place L2-normalised, in the space of `encode_text`."""
         patch = self.clip.patch
         grid = token_grid(image.shape, patch, self.params.scale)
-        window = -(-self.params.window // patch) if self._proxy is None else 0
         step = max(self.params.step // patch, 1)
         picture = self.clip.prepared(image.rgb, grid)
-        data = self.clip.dense_features(picture, self.switches, window, step, self._proxied(image))
-        height, width = image.shape
-        stride = float(np.sqrt(height * width / (data.shape[1] * data.shape[2])))
-        return Features(data.cpu().numpy(), stride)
+        data = self.clip.dense_features(picture, self.switches, self._window, step, self._proxied(image))
+        return _features(data, image.shape)
+
+    def encode_batch(self, images: Sequence[Image]) -> list[Features]:
+        """Features of images of one shape, as `encode` of each.
+
+        They go through the network together where they are seen whole; an image that needs windows or a proxy goes
+        alone, its windows together.
+        """
+        grid = token_grid(images[0].shape, self.clip.patch, self.params.scale)
+        if self._proxy is not None or (self._window and max(grid) > self._window):
+            return [self.encode(image) for image in images]
+        pictures = torch.stack([self.clip.prepared(image.rgb, grid) for image in images])
+        with torch.no_grad():
+            data = F.normalize(self.clip.dense(pictures, self.switches)[1], dim=1)
+        return [_features(one, image.shape) for one, image in zip(data, images, strict=True)]
+
+    @property
+    def _window(self) -> int:
+        """Tokens a side of the windows that a large image is seen through; 0: always whole."""
+        return -(-self.params.window // self.clip.patch) if self._proxy is None else 0
 
     def encode_text(self, phrases: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, d), L2-normalised."""
@@ -130,6 +147,12 @@ class OpenClip:
         features = F.interpolate(features, size=size, mode="area")
         mean, std = features.mean((2, 3), keepdim=True), features.std((2, 3), keepdim=True, unbiased=False)
         return Proxy((features - mean) / (std + 1e-6))
+
+
+def _features(data: Tensor, shape: tuple[int, int]) -> Features:
+    """Patches (d, h, w) of an image of this shape."""
+    stride = float(np.sqrt(shape[0] * shape[1] / (data.shape[1] * data.shape[2])))
+    return Features(data.cpu().numpy(), stride)
 
 
 def _chosen(given: str, published: bool) -> bool:

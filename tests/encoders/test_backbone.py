@@ -141,6 +141,20 @@ def test_equal_input_gives_equal_features(weights: dict[str, Path]) -> None:
     assert np.array_equal(encode(weights, channels).data, encode(weights, channels).data)
 
 
+@pytest.mark.parametrize("normalise", ["l2", "standardise", "none"])
+def test_images_together_give_what_each_gives_alone(weights: dict[str, Path], normalise: str) -> None:
+    params = {"weights": str(weights["torchvision/mobilenet_v2"]), "normalise": normalise, "tile": 128}
+    encoder = Backbone(Backbone.Params(model="torchvision/mobilenet_v2", long_side=300, **params), Context(Classes(())))
+    holes = np.ones((70, 90), bool)
+    holes[:, :20] = False
+    images = [image_of(np.roll(noise(3, 70, 90), 7 * i, 2), holes if i == 1 else None) for i in range(3)]
+    together = encoder.encode_batch(images)
+    for one, image in zip(together, images, strict=True):
+        assert np.allclose(one.data, encoder.encode(image).data, atol=1e-5, rtol=1e-5)
+    assert not together[1].data[:, :, :2].any()
+    assert not np.allclose(together[0].data, together[2].data, atol=1e-2)
+
+
 def test_model_names_the_weights(weights: dict[str, Path]) -> None:
     path = weights["torchvision/mobilenet_v2"]
     params = Backbone.Params(model="torchvision/mobilenet_v2", weights=str(path))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from skimage import data
 from skimage.feature import multiscale_basic_features
 
@@ -56,6 +57,17 @@ def test_basic_features_correlate_with_scikit_image(name: str) -> None:
     for j, i in enumerate(basic):
         correlation = np.corrcoef(ours[i].ravel(), theirs[..., j].ravel())[0, 1]
         assert correlation >= 0.985 if name == "white noise" else correlation >= 0.99, (names[i], correlation)
+
+
+def test_smoothing_is_gaussian_at_every_scale() -> None:
+    """Also where every second weight is used, and where the grid is coarser than the image's."""
+    channels = np.clip(noise(1, 192, 160) + (np.arange(160) > 90), 0, 2).astype(np.float32)
+    features, names = encode(channels).data, encoder().feature_names(1)
+    for sigma in (1, 2, 4, 8, 16):
+        exact = gaussian_filter(channels[0].astype(float), sigma, mode="nearest", truncate=6)
+        error = features[names.index(f"c0.s{sigma}.intensity")] - exact
+        assert np.abs(error).max() < 0.02 * np.ptp(exact), sigma
+        assert error.std() < 0.004 * exact.std(), sigma
 
 
 def test_names_count_the_features() -> None:
@@ -180,6 +192,17 @@ def test_colour_opponents_replace_the_rgb_channels_only() -> None:
 
 def test_equal_input_gives_equal_features() -> None:
     assert np.array_equal(encode(noise(1, 90, 70)).data, encode(noise(1, 90, 70)).data)
+
+
+def test_images_together_give_what_each_gives_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    valid = np.ones((70, 50), bool)
+    valid[:30, 20:] = False
+    images = [image_of(noise(2, 70, 50, seed=i), valid if i == 1 else None) for i in range(3)]
+    alone = [encoder(tile=64).encode(image).data for image in images]
+    for side_by_side in (1, 4, 100):  # channels computed at once: one on a CPU, many on a GPU
+        monkeypatch.setattr(Filters, "_together", lambda self, shape, n=side_by_side: n)
+        together = encoder(tile=64).encode_batch(images)
+        assert all(np.allclose(one.data, other, atol=1e-6) for one, other in zip(together, alone, strict=True))
 
 
 def test_threads_make_no_difference() -> None:

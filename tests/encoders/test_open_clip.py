@@ -86,6 +86,25 @@ def test_a_large_image_through_windows_says_what_the_whole_says(weights):
     assert np.array_equal(winners(encoder(weights, window=40, step=24, template="{}"), picture()), truth())
 
 
+@pytest.mark.parametrize("given", [{}, {"window": 40, "step": 24}, {"attention": "proxyclip"}])
+def test_images_together_give_what_each_gives_alone(weights, given):
+    method = encoder(weights, **given)
+    other = Image("other", "other", picture().rgb[:, ::-1].copy(), picture().valid, (0, 1, 2))
+    together = method.encode_batch([picture(), other])
+    for one, image in zip(together, (picture(), other), strict=True):
+        alone = method.encode(image)
+        np.testing.assert_allclose(one.data, alone.data, atol=1e-5)
+        assert one.stride == alone.stride
+    assert not np.allclose(together[0].data, together[1].data, atol=1e-2)
+
+
+def test_images_seen_whole_go_through_the_network_once(weights):
+    method, seen = encoder(weights), []
+    method.clip.network.visual.conv1.register_forward_hook(lambda _m, _i, out: seen.append(len(out)))
+    method.encode_batch([picture()] * 3)
+    assert seen == [3]
+
+
 def test_equal_images_and_settings_give_equal_features(weights):
     assert np.array_equal(encoder(weights).encode(picture()).data, encoder(weights).encode(picture()).data)
 
