@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_wsss.types import Progress, no_progress
+
+
+def no_note(line: str) -> None:
+    """Nobody reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,16 @@ class Setting:
     threads : int or None
         Threads of both sides; None = each benchmark's own choice.
     progress : callable
+    model : str or None
+        What is ``ours`` of ``clicks``; None = the embedded model.
+    of_class : str or None
+        Click on objects of this class, where a set names it.
+    jitter : int
+        Simulate so many annotators who click beside the centre, too.
+    results : Path or None
+        Folder of finished simulations; None = in the user's cache folder.
+    note : callable
+        Gets one line on what is left out, and why.
     """
 
     sets: tuple[Path, ...] = ()
@@ -36,6 +50,11 @@ class Setting:
     use: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
     progress: Progress = no_progress
+    model: str | None = None
+    of_class: str | None = None
+    jitter: int = 0
+    results: Path | None = None
+    note: Callable[[str], None] = no_note
 
 
 @dataclass(frozen=True, slots=True)
