@@ -1,0 +1,163 @@
+"""Crops and batches: masks lie on their objects after the warp, prompts on their masks, windows where they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from napari_wsss.drawing.scene import Scene
+from napari_wsss.models.embedded.encoder import STRIDE
+from napari_wsss.models.embedded.prompts import CORNER, NOTHING, OPPOSITE, POSITIVE
+from napari_wsss.pretraining import crops as crops_module
+from napari_wsss.pretraining.batches import CELL, Crops, collate, loader, windows
+from napari_wsss.pretraining.crops import SIDE, crop
+from napari_wsss.pretraining.specimens import specimen
+from tests.pretraining.toy_scenes import coloured
+
+STEP = 40
+
+
+@pytest.fixture
+def unspoilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No noise, no change of contrast."""
+    monkeypatch.setattr(crops_module, "_seen", lambda picture, rng: picture.transpose(2, 0, 1))
+
+
+def test_masks_lie_on_their_objects_after_the_warp(unspoilt: None, count) -> None:
+    """Each object has a grey level of its own; so has each mask, but for the blurred edge."""
+    toy = coloured(colour_step=STEP)
+    sizes = []
+    for seed in range(count(40, 400)):
+        made = crop(toy, np.random.default_rng(seed), 3)
+        if made is None:
+            continue
+        assert made.picture.shape == (3, SIDE, SIDE)
+        assert made.masks.shape == (3, SIDE, SIDE)
+        for mask in made.masks:
+            sizes.append(np.sqrt(mask.sum()))
+            inner = ndimage.binary_erosion(mask, iterations=4)
+            if inner.any():
+                levels = np.rint(made.picture[0, inner] * 255 / STEP)
+                assert len(np.unique(levels)) == 1
+                assert levels[0] > 0
+                outside = ~ndimage.binary_dilation(mask, iterations=4)
+                assert (np.rint(made.picture[0, outside] * 255 / STEP) != levels[0]).mean() > 0.99
+    assert len(sizes) > 60
+    assert max(sizes) > 4 * min(sizes)  # many scales
+
+
+def test_objects_are_seen_well_enough_to_be_meant(unspoilt: None) -> None:
+    toy = coloured()
+    for seed in range(30):
+        made = crop(toy, np.random.default_rng(seed), 2)
+        if made is not None:
+            areas = made.masks.sum((1, 2))
+            assert (areas >= 30).all()
+            assert (areas <= 0.75 * SIDE**2).all()
+
+
+def test_a_crop_is_its_seeds_and_seeds_differ() -> None:
+    one, same, other = (crop(coloured(), np.random.default_rng(seed), 2) for seed in (5, 5, 6))
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    assert np.array_equal(one.picture, same.picture)
+    assert np.array_equal(one.masks, same.masks)
+    assert not np.array_equal(one.picture, other.picture)
+    assert one.picture.dtype == np.float32
+    assert one.picture.min() >= 0
+    assert one.picture.max() <= 1
+
+
+def test_what_fills_the_picture_is_not_meant() -> None:
+    scene = Scene(np.zeros((64, 64, 3), np.float32), (np.ones((64, 64), np.uint16),))
+    whole = specimen("toy", "whole", scene)
+    assert whole is not None
+    found = [crop(whole, np.random.default_rng(seed), 1) for seed in range(20)]
+    assert all(made is None or made.masks.mean() <= 0.75 for made in found)
+
+
+# --------------------------------------------------------------------------- batches
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Six crops with four prompts each, so that there are prompts of all kinds."""
+    rng = np.random.default_rng(0)
+    made = (crop(coloured(), np.random.default_rng(seed), 4) for seed in range(30))
+    return collate([c for c in made if c is not None][:6], rng)
+
+
+def test_a_batch_has_a_prompt_for_each_object_and_says_whose_it_is(batch) -> None:
+    assert batch.pictures.shape == (6, 3, SIDE, SIDE)
+    assert batch.truth.shape == batch.former.shape == (24, 1, SIDE // CELL, SIDE // CELL)
+    assert batch.owner.tolist() == [i for i in range(6) for _ in range(4)]
+    assert float(batch.truth.min()) == 0
+    assert float(batch.truth.max()) == 1
+    assert ((batch.sparse[:, :, 2] != NOTHING).any(1)).all()
+    assert not batch.former[~batch.guessed].any()
+
+
+def test_first_clicks_are_on_the_object_and_boxes_around_it(batch) -> None:
+    kinds = set()
+    for truth, sparse in zip(batch.truth[:, 0], batch.sparse):
+        y, x = torch.nonzero(truth >= 0.5, as_tuple=True)
+        for column, row, kind in sparse.tolist():
+            kinds.add(kind)
+            if kind == POSITIVE:
+                assert truth[int((row + 0.5) // CELL), int((column + 0.5) // CELL)] > 0
+            slack = 0.15 * SIDE + 2 + CELL
+            if kind == CORNER:
+                assert abs(column - CELL * int(x.min())) < slack
+                assert abs(row - CELL * int(y.min())) < slack
+            if kind == OPPOSITE:
+                assert abs(column - CELL * int(x.max())) < slack
+                assert abs(row - CELL * int(y.max())) < slack
+    assert kinds == {NOTHING, POSITIVE, CORNER, OPPOSITE}
+
+
+def test_a_window_shows_the_same_cell_under_the_click(batch) -> None:
+    """The embedding knows its owner and place; so the window's can be checked against the whole."""
+    grid, tokens = SIDE // STRIDE, 16
+    places = torch.stack(torch.meshgrid(*[torch.arange(grid)] * 2, indexing="ij")).float()
+    whole = torch.stack([torch.cat([torch.full((1, grid, grid), float(n)), places]) for n in range(6)])
+    cut, moved = windows(batch, whole, tokens, np.random.default_rng(1))
+    assert cut.shape == (24, 3, tokens, tokens)
+    assert moved.truth.shape == moved.former.shape == (24, 1, tokens * 4, tokens * 4)
+    seen = 0
+    for i in range(24):
+        assert (cut[i, 0] == batch.owner[i]).all()
+        for before, after in zip(batch.sparse[i].tolist(), moved.sparse[i].tolist()):
+            assert before[2] == after[2]
+            if before[2] == NOTHING or not all(0 <= v < tokens * STRIDE for v in after[:2]):
+                continue
+            seen += 1
+            token = [int((v + 0.5) // STRIDE) for v in after[1::-1]]
+            assert cut[i, 1:, min(token[0], tokens - 1), min(token[1], tokens - 1)].tolist() == pytest.approx(
+                [(v + 0.5) // STRIDE for v in before[1::-1]], abs=1
+            )
+            corner = [int(b - a) for a, b in zip(after[:2], before[:2])]
+            assert all(c % STRIDE == 0 for c in corner)
+            x, y = corner[0] // CELL, corner[1] // CELL
+            expected = batch.truth[i, 0, y : y + tokens * 4, x : x + tokens * 4]
+            assert torch.equal(moved.truth[i, 0], expected)
+    assert seen >= 20
+
+
+def test_families_come_as_often_as_they_weigh() -> None:
+    toy = coloured()
+    rare = specimen("rare", "one", Scene(toy.picture.astype(np.float32) / 255, toy.objects))
+    assert rare is not None
+    crops = Crops([toy, rare], {"toy": 3.0, "rare": 1.0}, 2, 2, seed=0)
+    assert [g[0].family for g in crops.groups] == ["rare", "toy"]
+    assert crops.chance.tolist() == [0.25, 0.75]
+
+
+def test_batches_go_on_and_are_their_seeds() -> None:
+    crops = [iter(loader(Crops([coloured()], {}, 1, 2, seed), 0)) for seed in (0, 0, 1)]
+    one, same, other = (next(c).pictures for c in crops)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert not torch.equal(one, next(crops[0]).pictures)
