@@ -19,7 +19,7 @@ from napari_wsss.protocols import Context
 StageName = Literal["cam", "pseudo", "refine"]
 STAGES: tuple[StageName, ...] = ("cam", "pseudo", "refine")
 KIND: Mapping[StageName, str] = {"cam": "cams", "pseudo": "label_models", "refine": "refiners"}
-DEFAULTS: Mapping[StageName, str] = {"cam": "head", "pseudo": "pooled", "refine": "walker"}
+DEFAULTS: Mapping[StageName, str] = {"cam": "head", "pseudo": "pooled", "refine": "embedded"}
 DEFAULT_ENCODER = "filters"
 RESULT: Mapping[StageName, Literal["cam", "pseudo", "refined"]] = {
     "cam": "cam",

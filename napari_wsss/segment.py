@@ -80,8 +80,21 @@ def _check(shape: tuple[int, int], points: Sequence[tuple[int, int, bool]], boxe
             raise UsageError(f"box {y0},{x0},{y1},{x1} is empty or outside the image of {h} rows and {w} columns")
 
 
-def predictor(model: str, device: str) -> PromptPredictor:
-    """The predictor of this name: ``random_walker`` needs no weights, else a SAM by catalogue name or file."""
+DEFAULT_MODEL = "embedded"
+"""The predictor that a click gets where nobody chose another: the model that ships with the product."""
+
+
+def predictor(model: str = DEFAULT_MODEL, device: str = "cpu") -> PromptPredictor:
+    """The predictor of this name.
+
+    ``embedded`` ships with the product, ``random_walker`` needs no weights; else a file of the embedded
+    model's shape (``.safetensors`` of ``python -m napari_wsss.pretraining export``), or a SAM by its name in the
+    catalogue or its file.
+    """
+    from napari_wsss.models.embedded.predictor import is_embedded, load_embedded
+
+    if model == DEFAULT_MODEL or is_embedded(Path(model)):
+        return load_embedded(model, device)
     if model == "random_walker":
         from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
 

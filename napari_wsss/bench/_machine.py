@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def machine() -> dict[str, Any]:
         "napari-wsss": __version__,
         **{name: _version(name) for name in _PACKAGES},
     }
+
+
+def peak_mib() -> float:
+    """Highest resident memory of this process so far."""
+    status = Path("/proc/self/status")  # getrusage would count the parent's memory before exec
+    if status.exists():
+        line = next(n for n in status.read_text(encoding="utf-8").splitlines() if n.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def _cores() -> int:

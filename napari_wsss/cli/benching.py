@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from napari_wsss.cli import options
@@ -27,7 +28,8 @@ def add_commands(commands: Any) -> None:
         default=[],
         dest="sets",
         metavar="DIR",
-        help="images/, masks/, classes.txt and train.txt; may be given several times (default: images drawn here)",
+        help="images/, masks/, classes.txt and train.txt (clicks: test.txt); may be given several times "
+        "(default: images drawn here)",
     )
     bench.add_argument(
         "--hints",
@@ -38,6 +40,11 @@ def add_commands(commands: Any) -> None:
     bench.add_argument("--hurry", action="store_true", help="hint only the five largest regions a class and image")
     bench.add_argument("--use", action="append", metavar="STAGE=METHOD", help="methods of the loop, as for `run`")
     bench.add_argument("--threads", type=_count, metavar="N", help="of both sides (default: 1 and 2; the loop 2)")
+    clicks = bench.add_argument_group("options of clicks")
+    clicks.add_argument("--model", metavar="NAME", help="what is measured as ours (default: the embedded model)")
+    clicks.add_argument("--class", dest="of_class", metavar="NAME", help="click on this class, where a set names it")
+    clicks.add_argument("--jitter", type=_count, default=0, metavar="N", help="also N annotators who miss the centre")
+    clicks.add_argument("--out", type=Path, metavar="DIR", help="finished objects, to go on from (default: the cache)")
     options.add_json(bench)
     bench.set_defaults(run=_bench)
 
@@ -68,6 +75,11 @@ def _bench(arguments: argparse.Namespace) -> int:
         options.assignments(arguments.use),
         arguments.threads,
         options.progress_bar(),
+        model=arguments.model,
+        of_class=arguments.of_class,
+        jitter=arguments.jitter,
+        results=arguments.out,
+        note=lambda line: print(f"napari-wsss: {line}", file=sys.stderr),
     )
     if arguments.name and arguments.name not in bench.names():
         raise UsageError(f"no benchmark {arguments.name!r}; there are: {', '.join(bench.names())}")

@@ -40,7 +40,8 @@ def _list(arguments: argparse.Namespace) -> int:
         return 0
     print(f"cache: {store.home()}")
     for row in rows:
-        model, here = row.entry, "here" if row.present else "not here"
+        model = row.entry
+        here = "not here" if not row.present else "built in" if model.built_in else "here"
         print(f"{model.name:<28}{model.size / 1e6:>8.1f} MB  {here:<9} {model.licence}")
         print(f"    {model.architecture}; {model.good_for}; {model.checksum}")
     return 0

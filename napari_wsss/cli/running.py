@@ -37,7 +37,12 @@ def add_commands(commands: Any) -> None:
     segment.add_argument("--box", action="append", type=options.box, default=[], metavar="y0,x0,y1,x1")
     segment.add_argument("--out", type=Path, required=True, metavar="MASK", help="PNG or TIFF, 0 and 1")
     segment.add_argument("--plane", default="", help="plane of a stack, e.g. z12")
-    segment.add_argument("--model", default="random_walker", help="random_walker (default), or a SAM by name or file")
+    segment.add_argument(
+        "--model",
+        default="embedded",
+        metavar="NAME_OR_FILE",
+        help="embedded (default; ships with the product), random_walker, or a SAM",
+    )
     options.add_device(segment)
     segment.set_defaults(run=_segment)
 

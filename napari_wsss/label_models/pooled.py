@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from napari_wsss.errors import CannotFeed
 from napari_wsss.label_models._automatic_seeds import box_seeds, cam_seeds
 from napari_wsss.label_models._feature_grid import FeatureGrid
+from napari_wsss.label_models._object_seeds import object_seeds, possible
 from napari_wsss.label_models._pixel_head import (
     HeadSettings,
     LabelledPixels,
@@ -24,6 +26,8 @@ from napari_wsss.label_models._pixel_head import (
     probabilities,
     to_state,
 )
+from napari_wsss.models.embedded.asked import asked
+from napari_wsss.models.embedded.predictor import EmbeddedPredictor, load_embedded
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
 
@@ -53,6 +57,9 @@ class Pooled:
         none) and held-out images agree; ``yes`` and ``no`` do not ask.
     pixels : int
         Most labelled pixels taken from an image.
+    objects : str
+        ``auto`` asks the embedded model for the object of each click and box, in a project with a class
+        ``background``, and learns from what it is sure of as well; ``no`` learns from given pixels only.
     balance : float
         How far rare classes are raised: 0 = as often as they were hinted, 1 = all equally often.
     margin : float
@@ -64,10 +71,10 @@ class Pooled:
         size: Literal["auto", "small", "large"] = "auto"
         position: Literal["auto", "yes", "no"] = "auto"
         pixels: int = 3000
+        objects: Literal["auto", "no"] = "auto"
         balance: float = 1.0
         margin: float = 0.1
 
-    model: ClassVar[str] = ""
     parallel: ClassVar[bool] = True  # calls share nothing that changes
 
     def __init__(self, params: Any, context: Context) -> None:
@@ -79,6 +86,16 @@ class Pooled:
             "small": HeadSettings(hidden=width, steps=150, balance=params.balance),
             "large": HeadSettings(hidden=4 * _WIDTH, steps=400, balance=params.balance),
         }
+
+    @property
+    def model(self) -> str:
+        """The embedded model where it is asked, else ''."""
+        return self._predictor.model if self._predictor is not None else ""
+
+    @cached_property
+    def _predictor(self) -> EmbeddedPredictor | None:
+        asks = self.params.objects == "auto" and self.context.classes.background is not None
+        return load_embedded(device=self.context.device) if asks else None
 
     def fit(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
         """Fit the head to the labelled pixels of all samples.
@@ -168,6 +185,11 @@ class Pooled:
             grid = FeatureGrid(torch.as_tensor(features.data, device=self.device), features.stride)
             boxed = box_seeds(boxes, grid, valid, target, sample.cam, classes, self.context.seed)
             guesses = np.where(boxed > 0, boxed, guesses)
+        ground = classes.background
+        if self._predictor is not None and ground is not None and not sample.image.is_flat:
+            found = asked(self._predictor, sample.image, labels, classes)
+            said = object_seeds(found, sample.image.shape, ground)
+            guesses = np.where(possible(said, target.allow), said, guesses)
         return np.where(given > 0, given, np.where(valid, guesses, np.uint16(0)))
 
     def _with_position(self, sample: Sample) -> Tensor:

@@ -23,7 +23,7 @@ class Entry:
     architecture : str
         The network that the weights fit, e.g. ``torchvision/mobilenet_v2`` or ``sam/vit_b``.
     task : str
-        ``backbone``, ``sam``, ``clip`` or ``reference``.
+        ``backbone``, ``sam``, ``clip``, ``promptable`` or ``reference``.
     file : str
         Name of the file in the cache.
     size : int
@@ -42,6 +42,8 @@ class Entry:
         Where the hash was read.
     obtain : str
         How a person gets the file where there is no address.
+    built_in : bool
+        It ships with the product, in ``resources/models``, and is never fetched.
     mean, std : tuple of 3 float, or ()
         What is subtracted from and divides RGB in 0..1; () = the architecture's own.
     """
@@ -59,6 +61,7 @@ class Entry:
     sha256: str = ""
     hash_source: str = ""
     obtain: str = ""
+    built_in: bool = False
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 

@@ -25,10 +25,13 @@ class Embedding:
         The predictor's own; another predictor cannot read it.
     shape : tuple of 2 int
         Rows and columns of the image.
+    coarser : tuple of float32 (d, h, w)
+        The same at coarser scales, of a predictor that looks at several.
     """
 
     data: Float
     shape: tuple[int, int]
+    coarser: tuple[Float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_wsss._resources import resource
 from napari_wsss.errors import MissingModel, UsageError, WsssError
 from napari_wsss.models.catalogue import Entry, entries, entry
 from napari_wsss.models.checkpoint import file_hash
@@ -151,8 +152,12 @@ def fetch(name: str, from_file: Path | None = None, progress: Progress = no_prog
     WsssError
         If the file is absent, no address is known, the download fails, or the hash is another one
         (the message shows both).
+    UsageError
+        If the catalogue has no such name, or the model ships with the product.
     """
     model = entry(name)
+    if model.built_in:
+        raise UsageError(f"the model {name} ships with napari-wsss; there is nothing to fetch")
     place = _place(model)
     with _incoming(place) as part:
         if from_file is not None:
@@ -169,10 +174,14 @@ def fetch(name: str, from_file: Path | None = None, progress: Progress = no_prog
 
 
 def _place(model: Entry) -> Path:
+    if model.built_in:
+        return resource("models", model.file)
     return home() / "models" / model.file
 
 
 def _command(model: Entry) -> str:
+    if model.built_in:
+        return "pip install --force-reinstall --no-deps napari-wsss"
     command = f"napari-wsss models fetch {model.name}"
     return command if model.url else f"{command} --from FILE ({model.obtain})"
 

@@ -40,7 +40,7 @@ def test_a_row_has_the_fields_of_the_contract_in_order():
 
 
 def test_every_benchmark_has_a_name_and_a_summary_and_an_unknown_one_lists_them():
-    assert {"agmm", "filters", "loop", "noop", "tile", "write"} <= set(bench.names())
+    assert {"agmm", "embedded", "filters", "loop", "noop", "tile", "write"} <= set(bench.names())
     assert all(bench.summary(name).endswith(".") for name in bench.names())
     with pytest.raises(UsageError, match="there are: agmm"):
         next(bench.measure("speed", bench.Setting()))

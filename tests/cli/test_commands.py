@@ -126,10 +126,11 @@ def test_accepting_a_box(cli, here):
 
 
 def test_models_are_listed_with_their_size_and_licence(cli, monkeypatch, tmp_path):
-    monkeypatch.setenv("NAPARI_WSSS_CACHE", str(tmp_path))
+    monkeypatch.setenv("NAPARI_WSSS_HOME", str(tmp_path))
     listed = json.loads(cli("models", "list", "--json").out)
     assert all({"name", "size", "licence", "good_for", "present"} <= m.keys() for m in listed["models"])
-    assert cli("models", "verify").out == "no models are here\n"
+    assert [m["name"] for m in listed["models"] if m["present"]] == ["embedded"]
+    assert cli("models", "verify").out.startswith("embedded: ")
 
 
 # --------------------------------------------------------------------------- one object by clicks

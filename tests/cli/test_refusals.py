@@ -180,7 +180,7 @@ def test_a_project_without_images_says_how_to_get_some(cli, tmp_path):
 
 
 def test_weights_that_are_missing_name_the_command_that_gets_them(cli, here, monkeypatch, tmp_path):
-    monkeypatch.setenv("NAPARI_WSSS_CACHE", str(tmp_path / "nothing"))
+    monkeypatch.setenv("NAPARI_WSSS_HOME", str(tmp_path / "nothing"))
     listed = json.loads(cli("models", "list", "--json").out)
     absent = [m["name"] for m in listed["models"] if not m["present"]]
     assert absent

@@ -18,7 +18,7 @@ def test_every_entry_is_complete_and_honest() -> None:
     assert len({e.file for e in entries.values()}) == len(entries)
     for entry in entries.values():
         assert entry.architecture.count("/") == 1
-        assert entry.task in ("backbone", "sam", "clip")
+        assert entry.task in ("backbone", "sam", "clip", "promptable", "reference")
         assert entry.licence
         assert entry.good_for
         assert entry.input

@@ -1,0 +1,87 @@
+"""The objects that a person pointed at or boxed, as the embedded model sees them; shared by two stages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from napari_wsss.models.embedded.many import Cutout, predict_many
+from napari_wsss.models.embedded.predictor import EmbeddedPredictor
+from napari_wsss.models.prompts import Prompt
+from napari_wsss.types import Classes, Image, Point, Progress, WeakLabels, no_progress
+
+IMAGES_KEPT = 128
+"""Of so many images the answers are remembered."""
+
+_OTHERS, _REACH = 6, 64  # clicks of other classes that go along with a prompt, and how near in pixels they are
+_answers: OrderedDict[tuple[str, str, str], list[Cutout]] = OrderedDict()
+_lock = Lock()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """An object's class, and what the model made of the click or the box."""
+
+    class_id: int
+    cutout: Cutout
+
+
+def asked(
+    predictor: EmbeddedPredictor, image: Image, labels: WeakLabels, classes: Classes, progress: Progress = no_progress
+) -> list[Asked]:
+    """Each point and each unfilled box outside the class ``background``, answered by the model.
+
+    A click is asked together with the nearest clicks of other classes, as negative ones. In a project without a
+    class ``background`` a click names a surface as often as an object, so nothing is asked there.
+
+    Parameters
+    ----------
+    predictor : EmbeddedPredictor
+    image : Image
+    labels : WeakLabels
+    classes : Classes
+    progress : callable
+        May raise Cancelled.
+    """
+    ground = classes.background
+    if ground is None:
+        return []
+    nothing = (np.zeros((0, 2), np.int64), np.zeros(0, bool))
+    named = [(p.class_id, _prompt(p, labels.points)) for p in labels.points]
+    named += [(b.class_id, Prompt(*nothing, (b.y0, b.x0, b.y1, b.x1))) for b in labels.boxes if not b.fill]
+    named = [(class_id, prompt) for class_id, prompt in named if class_id != ground]
+    if not named:
+        return []
+    prompts = [prompt for _, prompt in named]
+    return [Asked(c, cutout) for (c, _), cutout in zip(named, _answered(predictor, image, prompts, progress))]
+
+
+def _answered(predictor: EmbeddedPredictor, image: Image, prompts: list[Prompt], progress: Progress) -> list[Cutout]:
+    said = hashlib.sha256()
+    for prompt in prompts:
+        said.update(repr((prompt.points.tolist(), prompt.positive.tolist(), prompt.box)).encode())
+    key = (predictor.model, image.key, said.hexdigest())
+    with _lock:
+        if image.key and key in _answers:
+            _answers.move_to_end(key)
+            return _answers[key]
+    made = predict_many(predictor, predictor.embed(image), prompts, progress)
+    with _lock:
+        if image.key:
+            _answers[key] = made
+            while len(_answers) > IMAGES_KEPT:
+                _answers.popitem(last=False)
+    return made
+
+
+def _prompt(point: Point, points: tuple[Point, ...]) -> Prompt:
+    """The click, and the nearest ones that name another class."""
+    others = [p for p in points if p.class_id != point.class_id]
+    distance = np.array([max(abs(p.y - point.y), abs(p.x - point.x)) for p in others])
+    near = [others[i] for i in np.argsort(distance, kind="stable")[:_OTHERS] if distance[i] < _REACH]
+    places = np.array([(p.y, p.x) for p in (point, *near)], np.int64)
+    return Prompt(places, np.arange(len(places)) == 0)

@@ -1,0 +1,139 @@
+"""Many objects of one image at once: prompts decoded in batches of small windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_wsss.models.embedded.encoder import STRIDE
+from napari_wsss.models.embedded.frames import Frame, comfortable, levels
+from napari_wsss.models.embedded.predictor import EmbeddedPredictor, places
+from napari_wsss.models.embedded.prompts import NOTHING
+from napari_wsss.models.embedded.window import Window, window_around
+from napari_wsss.models.prompts import Embedding, Prompt
+from napari_wsss.types import Bool, Box4, Float, Progress, no_progress
+
+SMALL_WINDOW = 16
+"""Tokens a side of the first window; an object that reaches its edge is decoded again as a single call does."""
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cutout:
+    """One object: logits float32 (y1 - y0, x1 - x0) of the pixels of ``box``, and the estimated IoU of its mask."""
+
+    box: Box4
+    logits: Float
+    iou: float
+
+    @property
+    def mask(self) -> Bool:
+        """bool (y1 - y0, x1 - x0)."""
+        return self.logits > 0
+
+    def in_image(self, shape: tuple[int, int]) -> Bool:
+        """The mask as bool (h, w)."""
+        out: Bool = np.zeros(shape, bool)
+        out[self.box[0] : self.box[2], self.box[1] : self.box[3]] = self.mask
+        return out
+
+
+@torch.inference_mode()
+def predict_many(
+    predictor: EmbeddedPredictor, embedding: Embedding, prompts: Sequence[Prompt], progress: Progress = no_progress
+) -> list[Cutout]:
+    """The mask that the predictor finds best for each prompt, in the prompts' order.
+
+    As single calls answer, in the frames that they would use; only the first window is smaller.
+
+    Parameters
+    ----------
+    predictor : EmbeddedPredictor
+    embedding : Embedding
+        Of the image that all prompts are about.
+    prompts : sequence of Prompt
+    progress : callable
+        May raise Cancelled.
+    """
+    best: list[Cutout | None] = [None] * len(prompts)
+    chosen = [comfortable(embedding.shape, p) for p in prompts]
+    seen = levels(embedding)
+    total, done = sum(len(seen) if c is None else 1 for c in chosen), 0
+    for number, (frame, data) in enumerate(seen):
+        asked = [i for i, c in enumerate(chosen) if c is None or c == number]
+        for i, cutout in _in_frame(predictor, frame, data, asked, prompts):
+            progress(done, total, "objects")
+            done += 1
+            held = best[i]
+            if held is None or cutout.iou > held.iou:
+                best[i] = cutout
+    return [cutout for cutout in best if cutout is not None]
+
+
+def _in_frame(
+    predictor: EmbeddedPredictor,
+    frame: Frame,
+    data: NDArray[np.float32],
+    asked: Sequence[int],
+    prompts: Sequence[Prompt],
+) -> Iterator[tuple[int, Cutout]]:
+    """The best mask of each prompt in one frame: in batches of small windows, and alone where that is not enough."""
+    tokens = torch.from_numpy(data).to(predictor.device)[None]
+    placed = {i: frame.sparse(prompts[i]).to(predictor.device) for i in asked}
+    windows = {i: window_around(places(placed[i], None), frame.grid, SMALL_WINDOW) for i in asked}
+    alone = []
+    for chunk in _chunks([i for i in asked if prompts[i].mask_logits is None], windows):
+        logits, iou = _decoded(predictor, tokens, [placed[i] for i in chunk], [windows[i] for i in chunk])
+        for row, i in enumerate(chunk):
+            which = int(iou[row].argmax())
+            if windows[i].cut((logits[row, which] > 0).cpu().numpy(), frame.grid):
+                alone.append(i)
+            else:
+                yield i, _cutout(logits[row, which], float(iou[row, which]), windows[i], frame)
+    for i in (*alone, *(i for i in asked if prompts[i].mask_logits is not None)):
+        whole, opinions, window = predictor.decoded(frame, data, prompts[i])
+        which = int(opinions.argmax())
+        yield i, _cutout(whole[which], float(opinions[which]), window, frame)
+
+
+def _chunks(indices: Sequence[int], windows: Mapping[int, Window]) -> Iterator[list[int]]:
+    """Indices in chunks of equal window shapes; a box may want a larger one."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i in indices:
+        groups.setdefault((windows[i].height, windows[i].width), []).append(i)
+    for (height, width), same in groups.items():
+        at_once = max(1, _AT_ONCE * SMALL_WINDOW**2 // (height * width))
+        yield from (same[start : start + at_once] for start in range(0, len(same), at_once))
+
+
+def _decoded(
+    predictor: EmbeddedPredictor, tokens: Tensor, placed: Sequence[Tensor], windows: Sequence[Window]
+) -> tuple[Tensor, Tensor]:
+    most = max(p.shape[1] for p in placed)
+    cuts, prompts = [], []
+    for one, window in zip(placed, windows):
+        cut, moved, _ = window.of(tokens, one, None)
+        cuts.append(cut)
+        prompts.append(F.pad(moved, (0, 0, 0, most - moved.shape[1]), value=float(NOTHING)))
+    return predictor.decode(torch.cat(cuts), torch.cat(prompts), None)
+
+
+def _cutout(logits: Tensor, iou: float, window: Window, frame: Frame) -> Cutout:
+    """A window's logits at the image's own pixels."""
+    down, across = frame.scale
+    y0, x0 = (math.ceil(n * STRIDE / s) for n, s in ((window.y, down), (window.x, across)))
+    y1 = min(frame.shape[0], math.floor(window.bottom * STRIDE / down))
+    x1 = min(frame.shape[1], math.floor(window.right * STRIDE / across))
+    y = ((np.arange(y0, y1) + 0.5) * down / STRIDE - window.y) / window.height * 2 - 1
+    x = ((np.arange(x0, x1) + 0.5) * across / STRIDE - window.x) / window.width * 2 - 1
+    places = torch.stack(torch.meshgrid(torch.from_numpy(x), torch.from_numpy(y), indexing="xy"), -1).float()
+    read = F.grid_sample(logits[None, None], places[None].to(logits.device), "bilinear", "border", align_corners=False)
+    return Cutout((y0, x0, y1, x1), read[0, 0].cpu().numpy(), iou)
