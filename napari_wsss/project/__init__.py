@@ -162,9 +162,9 @@ class Project:
         """One image by name, name without ending, or bare stem while that is unique."""
         return self._images.record(name, self.settings)
 
-    def image(self, name: str) -> Image:
-        """The image, normalised as the settings say."""
-        return self._images.image(name, self.settings)
+    def image(self, name: str, box: Box4 | None = None) -> Image:
+        """The image or a box of it, normalised as the settings say (a box has the contrast of the whole)."""
+        return self._images.image(name, self.settings, box)
 
     def source(self, name: str) -> ImageSource:
         """The image's file, opened for reading by box."""

@@ -21,7 +21,7 @@ from napari_wsss.project.journal import Journal
 from napari_wsss.project.relink import Finder, Found, relative_to, signature
 from napari_wsss.project.rows import ImageRow, ImageState, all_rows, row_named, rows_of_content
 from napari_wsss.project.settings import Settings
-from napari_wsss.types import Float, Image, Progress, digest, written_stem
+from napari_wsss.types import Box4, Float, Image, Progress, digest, written_stem
 
 COPIES = "images"
 """Folder of a project for copied images."""
@@ -123,8 +123,8 @@ class ImageList:
             )
         raise UnreadableImage(f"{row.name}: its file is gone (was {row.path}); add it again from where it is now")
 
-    def image(self, name: str, settings: Settings) -> Image:
-        """The image as every method sees it, its contrast measured once and kept."""
+    def image(self, name: str, settings: Settings, box: Box4 | None = None) -> Image:
+        """The image, or a box of it, as every method sees it; its contrast is that of the whole, measured once."""
         row, source = self.open(name)
         rgb = settings.rgb_channels if source.n_channels > 1 else None  # one channel is all three colours
         if rgb is not None and max(rgb) >= source.n_channels:
@@ -139,6 +139,7 @@ class ImageList:
             key=_image_key(row, settings),
             contrast=self._contrast(row, source, settings),
             rgb_channels=rgb,
+            box=box,
         )
 
     def add(self, paths: Iterable[Path], copy: bool, settings: Settings, progress: Progress) -> AddReport:
