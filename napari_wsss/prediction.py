@@ -16,7 +16,7 @@ from napari_wsss.errors import UnreadableImage, UsageError
 from napari_wsss.images import contrast, load, open_source
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.spreading import spread
-from napari_wsss.tiled_prediction import Tiling, predict_tiled
+from napari_wsss.tiled_prediction import ONE_VIEW, Tiling, predict_tiled
 from napari_wsss.trained import Feed, Trained, context_for, read_trained
 from napari_wsss.training.run_folder import newest_weights
 from napari_wsss.types import Bool, Box4, Float, Image, Prediction, Progress, Provenance, digest, no_progress
@@ -134,7 +134,9 @@ def _predict_named(job: _Job, name: str) -> Made:
         trained = _loaded(job.weights, job.device, job.weights.stat().st_mtime_ns)
         context = context_for(project, job.device)
         try:
-            return predict_image(project, name, trained, Feed(trained.recipe, project, context), Tiling(views=job.views))
+            return predict_image(
+                project, name, trained, Feed(trained.recipe, project, context), Tiling(views=job.views)
+            )
         except (UnreadableImage, UsageError) as reason:
             return str(reason)
 
@@ -146,7 +148,12 @@ def _loaded(weights: Path, device: str, changed: int) -> Trained:
 
 
 def predict_image(
-    project: Project, name: str, trained: Trained, feed: Feed, tiling: Tiling = Tiling(), progress: Progress = no_progress
+    project: Project,
+    name: str,
+    trained: Trained,
+    feed: Feed,
+    tiling: Tiling = ONE_VIEW,
+    progress: Progress = no_progress,
 ) -> Prediction:
     """The prediction of a project's image. A network that sees pixels reads the file by tiles.
 
@@ -181,7 +188,12 @@ def _predict_features(trained: Trained, feed: Feed, image: Image, tiling: Tiling
 
 
 def predict_file(
-    project: Project, file: Path, trained: Trained, feed: Feed, tiling: Tiling = Tiling(), progress: Progress = no_progress
+    project: Project,
+    file: Path,
+    trained: Trained,
+    feed: Feed,
+    tiling: Tiling = ONE_VIEW,
+    progress: Progress = no_progress,
 ) -> dict[str, tuple[Prediction, Image]]:
     """Predictions of the planes of a file that is not in the project, each with its (empty) image for the place.
 
@@ -193,7 +205,9 @@ def predict_file(
         limits = contrast(source, plane, project.settings.percentiles)
         name = f"{file.name}@{plane}" if plane else file.name
 
-        def image(box: Box4 | None, plane: str = plane, name: str = name, limits: tuple[Float, Float] = limits) -> Image:
+        def image(
+            box: Box4 | None, plane: str = plane, name: str = name, limits: tuple[Float, Float] = limits
+        ) -> Image:
             key = digest(str(file), plane)
             rgb = project.settings.rgb_channels if source.n_channels > 1 else None
             return load(source, plane, name=name, key=key, contrast=limits, rgb_channels=rgb, box=box)

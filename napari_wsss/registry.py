@@ -53,7 +53,9 @@ def module_of(kind: str, name: str) -> str:
         return f"napari_wsss.{kind}.{name}"
     if name in _others(kind):
         return _others(kind)[name].module
-    raise UsageError(f"no {kind.removesuffix('s').replace('_', ' ')} named {name!r}; there are: {', '.join(names(kind))}")
+    raise UsageError(
+        f"no {kind.removesuffix('s').replace('_', ' ')} named {name!r}; there are: {', '.join(names(kind))}"
+    )
 
 
 def load(kind: str, name: str) -> type[Any]:

@@ -32,12 +32,15 @@ class Tiling:
     views: int = 1
 
 
+ONE_VIEW = Tiling()
+
+
 def predict_tiled(
     trained: Trained,
     shape: tuple[int, int],
     step: int,
     read: Read,
-    tiling: Tiling = Tiling(),
+    tiling: Tiling = ONE_VIEW,
     progress: Progress = no_progress,
     what: str = "",
 ) -> Prediction:

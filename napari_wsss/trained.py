@@ -226,6 +226,6 @@ __all__ = [
     "normalise",
     "read_trained",
     "recipe_for",
-    "with_channels",
     "trained_bytes",
+    "with_channels",
 ]

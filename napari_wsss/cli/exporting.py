@@ -42,7 +42,9 @@ def add_commands(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="figures against ground truth")
     evaluate.add_argument("project", type=Path, metavar="PROJECT")
     evaluate.add_argument("--truth", type=options.existing, required=True, metavar="DIR", help="STEM.png|tif class ids")
-    evaluate.add_argument("--what", type=options.comma_separated, metavar="KIND", help="cam,pseudo,refined,predicted,accepted")
+    evaluate.add_argument(
+        "--what", type=options.comma_separated, metavar="KIND", help="cam,pseudo,refined,predicted,accepted"
+    )
     evaluate.add_argument("--without-hints", action="store_true", help="leave out pixels that bear a stroke or point")
     options.add_json(evaluate)
     evaluate.set_defaults(run=_evaluate)

@@ -32,7 +32,9 @@ def add_commands(commands: Any) -> None:
     accept.add_argument("project", type=Path, metavar="PROJECT")
     add_images(accept)
     accept.add_argument("--box", type=box, metavar="y0,x0,y1,x1", help="only this region (half open)")
-    accept.add_argument("--what", choices=("refined", "pseudo", "predicted"), default="refined", help="default: refined")
+    accept.add_argument(
+        "--what", choices=("refined", "pseudo", "predicted"), default="refined", help="default: refined"
+    )
     accept.set_defaults(run=_accept)
 
 

@@ -19,7 +19,7 @@ from napari_wsss.protocols import Context
 from napari_wsss.trained import Feed, Recipe, Trained, context_for, measured, recipe_for, trained_bytes
 from napari_wsss.training.augmentation import Batch
 from napari_wsss.training.gallery import Gallery, Shown, Snapshot, snapshot
-from napari_wsss.training.learner import Learner, new_learner, restore, to_bytes
+from napari_wsss.training.learner import new_learner, restore, to_bytes
 from napari_wsss.training.losses.partial import class_weights
 from napari_wsss.training.run_folder import CHECKPOINT, WEIGHTS, RunFolder, new_run, run_to_resume
 from napari_wsss.training.settings import Training

@@ -208,5 +208,3 @@ def _laid_out(x: Tensor) -> Tensor:
 def _mixed(device: str) -> Any:
     """Half precision on CUDA only; a CPU of today is not faster for it."""
     return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else nullcontext()
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_wsss.tiled_prediction import Tiling, predict_tiled
+from napari_wsss.tiled_prediction import predict_tiled
 from napari_wsss.trained import Trained
 from napari_wsss.training.gallery import Shown
 from napari_wsss.training.losses.cw_bass import STRICT
@@ -16,7 +16,7 @@ from napari_wsss.types import Bool, Box4, Float, Prediction
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Look:
-    """What was seen: mean IoU over the classes accepted there, and, a class, how many sure pixels and how many right."""
+    """What was seen: mean IoU over the classes accepted there; of each class, sure pixels and how many are right."""
 
     miou: float
     iou: dict[str, float]
@@ -53,7 +53,7 @@ def predict_shown(trained: Trained, shown: Shown) -> Prediction:
         part = shown.x[:, y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)]
         return part.astype(np.float32), shown.valid[y0:y1, x0:x1]
 
-    return predict_tiled(trained, (shown.valid.shape[0], shown.valid.shape[1]), shown.step, read, Tiling())
+    return predict_tiled(trained, (shown.valid.shape[0], shown.valid.shape[1]), shown.step, read)
 
 
 def _sure(found: Prediction, seed: NDArray[np.uint16], classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

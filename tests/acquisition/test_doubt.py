@@ -58,7 +58,7 @@ def test_the_place_is_picked_where_both_are_high():
     p[:, :, 14] = np.array([0.0001, 0.9999])[:, None]  # certain border
     p[:, 3:6, 23] = np.array([0.3, 0.7])[:, None]  # mixed and unsure
     found = region_scores(p, 1)
-    y, x = np.unravel_index(found.score.argmax(), found.score.shape)
+    _, x = np.unravel_index(found.score.argmax(), found.score.shape)
     assert 22 <= x <= 24
     assert found.uncertainty.argmax() % 30 < 9
     assert impurity(p, 1)[:, 13:16].max() > 0.5

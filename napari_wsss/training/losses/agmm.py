@@ -128,7 +128,5 @@ def gaussian(features: Tensor, logits: Tensor, labels: Tensor, inside: Tensor, s
     r, scale = responses(features.float(), mixture, coarse, size, inside)
     drawn = r if settled else r.detach()
     return (
-        agreement(drawn, p, mixture.present, inside)
-        + answers(r, labels, mixture.present)
-        + separation(mixture, scale)
+        agreement(drawn, p, mixture.present, inside) + answers(r, labels, mixture.present) + separation(mixture, scale)
     )

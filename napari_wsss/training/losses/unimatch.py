@@ -31,7 +31,7 @@ def consistency(logits: Tensor, target: Target, threshold: float = CONFIDENCE) -
 def mixed_boxes(
     count: int, size: tuple[int, int], rng: np.random.Generator, share: float = 0.5
 ) -> list[tuple[int, int, int, int] | None]:
-    """CutMix boxes (y0, x0, y1, x1): area 0.02 to 0.4 of the tile, sides 0.3 to 1 / 0.3 of each other; None = no mix."""
+    """CutMix boxes (y0, x0, y1, x1): 0.02 to 0.4 of the tile, one side 0.3 to 1 / 0.3 of the other; None = no mix."""
     boxes: list[tuple[int, int, int, int] | None] = []
     for _ in range(count):
         if rng.random() >= share:
