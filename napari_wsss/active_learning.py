@@ -85,7 +85,8 @@ def rank(
     found: list[Region] = []
     notes: list[str] = []
     asked_all = True
-    predicted = [r for r in project.records() if r.name in project.result_keys("predicted") and r.state != "skipped"]
+    there = project.result_keys("predicted")
+    predicted = [r for r in project.records() if r.name in there and r.state != "skipped"]
     if not predicted:
         raise UsageError("no image is predicted yet; run `napari-wsss train` and `napari-wsss predict` first")
     wanted = min(count * _CANDIDATES, asking.most or count * _CANDIDATES)

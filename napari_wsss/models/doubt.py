@@ -28,7 +28,7 @@ class RegionScores:
 
 def box_sum(values: NDArray[np.generic], k: int) -> Map:
     """Sum over the (2k + 1)^2 window around each pixel, clipped at the border; cost does not depend on k."""
-    out = np.asarray(values, np.float64)
+    out: Map = np.asarray(values, np.float64)
     for axis in (0, 1):
         n = out.shape[axis]
         sums = np.concatenate([np.zeros_like(out.take([0], axis)), out.cumsum(axis)], axis)
@@ -77,7 +77,8 @@ def margin(p: NDArray[np.floating]) -> Map:
     if len(p) < 2:
         return np.zeros(p.shape[1:])
     top = np.partition(np.asarray(p, np.float64), len(p) - 2, axis=0)
-    return 1 - (top[-1] - top[-2])
+    lead: Map = top[-1] - top[-2]
+    return 1 - lead
 
 
 def is_even(scores: Map, among: NDArray[np.bool_] | None = None) -> bool:

@@ -25,7 +25,8 @@ def insert(db: sqlite3.Connection, image: int, region: Region, by: int) -> int:
 
 def listed(db: sqlite3.Connection, statuses: Sequence[Answer] | None, image: int | None = None) -> list[Region]:
     """Regions in the order in which they were recorded."""
-    where, values = ["1"], []
+    where = ["1"]
+    values: list[str] = []
     if statuses is not None:
         where.append(f"status IN ({','.join('?' * len(statuses))})")
         values += list(statuses)
