@@ -1,4 +1,4 @@
-"""Playing the annotator from ground truth: what a strategy would have cost and reached. Knows the truth; methods do not.
+"""Playing the annotator from ground truth: what a strategy would have cost and reached. No method imports this.
 
 Importing this loads no torch.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,7 +94,7 @@ def _summed(strategy: str, labels: str, plays: list[list[Row]]) -> Summary:
 
 def _area_of(play: list[Row]) -> float | None:
     budgets = [float(r.pixels) for r in play]
-    if len(budgets) < 2 or any(b <= a for a, b in zip(budgets, budgets[1:])):
+    if len(budgets) < 2 or any(b <= a for a, b in itertools.pairwise(budgets)):
         return None
     return area(budgets, [r.miou for r in play])
 

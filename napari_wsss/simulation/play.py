@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-
 import numpy as np
 
 from napari_wsss.active_learning import Asking, rank
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
+from napari_wsss.project.settings import to_toml
 from napari_wsss.simulation.curve import CEILING, Row
 from napari_wsss.simulation.oracle import Kind, Oracle
 from napari_wsss.training import Training, train
@@ -75,11 +75,11 @@ def simulate(
     UsageError
         No image has truth, or too few to test on.
     """
-    folder = project.folder / "simulations" / digest(play.signature, *(r.key for r in project.records()))[:12]
-    folder.mkdir(parents=True, exist_ok=True)
     names = [r.name for r in project.records()]
     known = TruthFolder(truth, project.classes, names)
     pool, test = _sides(names, known, play)
+    folder = project.folder / "simulations" / _told(project, known, play)
+    folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     units = [(s, n) for n in range(play.seeds) for s in (CEILING, *play.strategies)]
     for done, (strategy, seed) in enumerate(units):
@@ -91,6 +91,13 @@ def simulate(
         rows += [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
     progress(len(units), len(units), "simulate")
     return rows
+
+
+def _told(project: Project, known: TruthFolder, play: Play) -> str:
+    """Equal where finished plays may be taken up: the same images, settings, truth and rules."""
+    masks = {r.name: known.mask(r.name) for r in project.records()}
+    truths = [b"" if m is None else m.tobytes() for m in masks.values()]
+    return digest(play.signature, to_toml(project.settings), *(r.key for r in project.records()), *truths)[:12]
 
 
 def _sides(names: Sequence[str], known: TruthFolder, play: Play) -> tuple[list[str], list[str]]:
