@@ -256,7 +256,7 @@ def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking
         taken[y0 // stride : -(-y1 // stride), x0 // stride : -(-x1 // stride)] = True
     if asking.cost and (seed > 0).any():
         shares = np.stack([_means((seed == k).astype(np.float32), stride) for k in range(1, len(p) + 1)])
-        p = shares + (1 - known) * p
+        p = (shares + (1 - known) * p).astype(np.float32)
     return _Cells(p, np.where(nodata, 0.0, 1.0 - known), taken, stride)
 
 

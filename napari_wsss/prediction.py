@@ -15,6 +15,7 @@ from napari_wsss.device import few_threads
 from napari_wsss.errors import UnreadableImage, UsageError
 from napari_wsss.images import contrast, load, open_source
 from napari_wsss.project import ImageRecord, Project
+from napari_wsss.quality import note_review
 from napari_wsss.spreading import spread
 from napari_wsss.tiled_prediction import ONE_VIEW, Tiling, predict_tiled
 from napari_wsss.trained import Feed, Trained, context_for, read_trained
@@ -78,6 +79,7 @@ def predict(
             if isinstance(made, str):
                 report.failed.append(made)
                 continue
+            note_review(project, name)  # what the old prediction was worth is lost with it
             project.put_result(name, "predicted", made, keys[name], _provenance(project, name, model, views))
             report.predicted.append(name)
     progress(len(stale), len(stale), "predict")

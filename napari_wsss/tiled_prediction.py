@@ -158,7 +158,7 @@ class _Out:
             band.weights[: len(weights)] += weights
         ready = upto - top
         valid = band.valid[:ready]
-        mean = band.sums[:, :ready] / np.maximum(band.weights[:ready], 1e-9)
+        mean: Float = band.sums[:, :ready] / np.maximum(band.weights[:ready], np.float32(1e-9))
         mean[:, ~valid] = 0
         self.labels[top:upto] = np.where(valid, mean[: self.classes].argmax(0) + 1, 0)
         first = top // self.stride
@@ -178,7 +178,7 @@ def _cell_means(planes: Float, valid: Bool, stride: int) -> Iterator[Float]:
         return
     counts = _cell_sums(valid.astype(np.float32), stride)
     for plane in planes:
-        yield _cell_sums(plane, stride) / np.maximum(counts, 1)
+        yield (_cell_sums(plane, stride) / np.maximum(counts, 1)).astype(np.float32)
 
 
 def _cell_sums(plane: Float, stride: int) -> Float:

@@ -135,7 +135,8 @@ def with_channels(channels: Float, wanted: int, name: str) -> Float:
     if len(channels) == 1:
         return np.repeat(channels, wanted, 0)
     if wanted == 1:
-        return channels.mean(0, keepdims=True)
+        grey: Float = channels.mean(0, keepdims=True, dtype=np.float32)
+        return grey
     raise UsageError(f"{name}: has {len(channels)} channels, the network was trained on {wanted}")
 
 

@@ -85,6 +85,7 @@ def _add_next(commands: Any) -> None:
     )
     following.add_argument("--reach", type=int, default=0, metavar="PIXELS", help="half side of a region")
     following.add_argument("--plain", action="store_true", help="scores alone: no diversity, no regard to labels in it")
+    following.add_argument("--whole", action="store_true", help="whole images in place of regions, the worst first")
     following.add_argument("--renew", action="store_true", help="forget the open ones and rank anew")
     following.add_argument(
         "--answer", action="append", metavar="ID=accept|skip|CLASS", help="answer a region; labels only its open pixels"
@@ -210,6 +211,9 @@ def _next(arguments: argparse.Namespace) -> int:
                 number, said = _said(project.classes, text)
                 print(f"region {number}: {answer(project, number, said)} pixels labelled")
             return 0
+        if arguments.whole:
+            _show_images(project, arguments.regions, arguments.json)
+            return 0
         features = _features(project) if asking.diverse else None
         batch = next_regions(
             project,
@@ -221,6 +225,22 @@ def _next(arguments: argparse.Namespace) -> int:
         )
         _show(batch, arguments.json, project.classes)
     return 0
+
+
+def _show_images(project: Any, count: int, as_json: bool) -> None:
+    from napari_wsss.quality import ENOUGH, worst_first
+
+    found = worst_first(project, options.progress_bar(as_json))[:count]
+    if not found:
+        raise UsageError("no predicted image waits for a review; run `napari-wsss predict` first")
+    if as_json:
+        options.print_json({"images": [asdict(q) for q in found]})
+        return
+    if found[0].iou is None:
+        print(f"fewer than {ENOUGH} images were reviewed: an order by doubt, no predicted IoU", file=sys.stderr)
+    for rank, q in enumerate(found, 1):
+        told = f"doubt {q.doubt:.2f}" if q.iou is None else f"IoU about {q.iou:.2f} ({q.low:.2f} to {q.high:.2f})"
+        print(f"{rank:>3}  {q.image}  {told}")
 
 
 def _said(classes: Any, text: str) -> tuple[int, Any]:

@@ -79,7 +79,7 @@ def _update(learner: Learner, teaching: Teaching, total: Tensor, progress: float
     for group in learner.optimiser.param_groups:
         group["lr"] = rate_at(teaching.settings, progress)
     learner.optimiser.zero_grad(set_to_none=True)
-    total.backward()
+    torch.autograd.backward(total)
     torch.nn.utils.clip_grad_norm_(learner.student.parameters(), _LONGEST)
     learner.optimiser.step()
     follow(learner.teacher, learner.student, weight_of_past(learner.step, teaching.settings.ema))
