@@ -32,6 +32,10 @@ _NOTHING = "the predictions tell no place from another (constant probabilities);
 _FINISHED = "nothing is left to ask: every pixel of the predicted images is labelled or was asked about"
 
 
+class NothingTold(UsageError):
+    """The predictions are constant: no place is better than another."""
+
+
 @dataclass(frozen=True)
 class Asking:
     """How to ask.
@@ -103,7 +107,7 @@ def rank(
     progress(len(predicted), len(predicted), "score")
     best = heapq.nsmallest(len(found), found, key=lambda r: (-r.score, r.image, r.box))
     if not best:
-        raise UsageError(notes[0] if notes else _FINISHED if asked_all else _NOTHING)
+        raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
     chosen = _diverse(project, best, count, features if asking.diverse else None)
     return Batch(tuple(chosen), tuple(notes))
 
@@ -218,6 +222,8 @@ def _of_image(
     spread = None if prediction.disagreement is None else prediction.disagreement.astype(np.float32)
     scores = strategy(Doubt(cells.p, record.name, reach, spread))
     maps = region_scores(cells.p, reach)
+    if is_even(scores, ~cells.taken):
+        scores = maps.uncertainty  # e.g. no impure region is left
     if is_even(scores, ~cells.taken):
         return []
     points = bool(getattr(strategy, "asks_pixels", False))

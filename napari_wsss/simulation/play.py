@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_wsss.active_learning import Asking, rank
+from napari_wsss.active_learning import Asking, NothingTold, rank
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
@@ -195,11 +195,18 @@ class _Game:
             each = max(1, self._pixels_of_a_region(scratch))
             count = max(1, int((allowance - self.oracle.pixels) / each))
             before = self.oracle.pixels
-            found = [r for r in rank(scratch, count, asking).regions if r.image in self.oracle.names]
+            found = [r for r in self._ranked(scratch, count, asking) if r.image in self.oracle.names]
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
             if self.oracle.pixels == before:
                 return
+
+    def _ranked(self, scratch: Project, count: int, asking: Asking) -> Sequence[Region]:
+        """What the strategy picks; at random where a learner that has seen a point a class answers one class only."""
+        try:
+            return rank(scratch, count, asking).regions
+        except NothingTold:
+            return rank(scratch, count, replace(asking, strategy="random")).regions
 
     def _pixels_of_a_region(self, scratch: Project) -> int:
         asked = scratch.regions()

@@ -270,6 +270,11 @@ def _measured(recipe: Recipe, some: list[Shown]) -> Recipe:
     """Channels by majority, and the normalisation over some images that have them."""
     widths = [len(s.x) for s in some]
     usual = max(set(widths), key=widths.count)
+    if any(recipe.tile % s.step for s in some):
+        step = max(s.step for s in some)
+        raise UsageError(
+            f"training: tile {recipe.tile} is no multiple of the features' stride {step}; change one of them"
+        )
     inputs = [
         (s.x.astype(np.float32), s.valid[:: s.step, :: s.step][: s.x.shape[1], : s.x.shape[2]])
         for s in some

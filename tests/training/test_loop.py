@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Picture
 
 from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.prediction import predict
@@ -88,12 +89,13 @@ def test_without_a_rate_nothing_changes(tmp_path):
 
 
 def test_shapes_are_learnt_where_colour_is_useless_and_not_from_shuffled_masks(tmp_path, count):
-    steps = count(90, 250)
+    """Against the best that a pixel's own brightness can tell, which is one shape for both."""
+    steps = count(300, 600)
     found = {}
     for shuffled in (False, True):
         project, truths = squares_and_discs(tmp_path / str(shuffled), 24, shuffled)
         with project:
-            settings = replace(QUICK, steps=steps, tile=64, batch=4, check_every=1000, rate=6e-3)
+            settings = replace(QUICK, steps=steps, tile=64, batch=4, check_every=1000, rate=1e-2)
             train(project, settings, device="cpu")
             predict(project, device="cpu")
             hits = [
@@ -102,13 +104,23 @@ def test_shapes_are_learnt_where_colour_is_useless_and_not_from_shuffled_masks(t
                 for k in (2, 3)
             ]
         found[shuffled] = float(np.mean(hits))
-    assert found[False] > 0.75
+    assert found[False] > by_colour(tmp_path / "False", truths) + 0.2
     assert found[True] < found[False] - 0.2
+
+
+def by_colour(folder: Path, truths: dict[str, np.ndarray]) -> float:
+    """Recall of both shapes by the most frequent class of each grey value, on the very pixels it was counted on."""
+    grey = np.concatenate([np.array(Picture.open(folder / "images" / n)).ravel() // 4 for n in truths])
+    ids = np.concatenate([labels.ravel() for labels in truths.values()])
+    counts = np.zeros((64, 4))
+    np.add.at(counts, (grey, ids), 1)
+    answer = counts.argmax(1)[grey]
+    return float(np.mean([(answer[ids == k] == k).mean() for k in (2, 3)]))
 
 
 def test_pixels_that_nobody_labelled_are_never_background(tmp_path):
     with clicked(tmp_path) as project:
-        train(project, replace(QUICK, steps=12), device="cpu")
+        train(project, replace(QUICK, steps=40), device="cpu")
         predict(project, device="cpu")
         assert (project.result("0.png", "predicted").labels == 2).all()
 
