@@ -180,6 +180,8 @@ class _Game:
         names = {r.name: theirs[r.sha256, r.plane] for r in scratch.records() if (r.sha256, r.plane) in theirs}
         self.oracle = Oracle(self.truth, {mine: source for mine, source in names.items() if source in self.pool})
         self.tests = {mine: source for mine, source in names.items() if source in self.test}
+        for name in self.tests:
+            scratch.skip(name)  # neither asked about nor looked at without labels
         self.total = sum(int((self.oracle.whole(name) > 0).sum()) for name in self.oracle.names)
 
     def _charge(self, scratch: Project, name: str) -> None:
@@ -195,7 +197,7 @@ class _Game:
             each = max(1, self._pixels_of_a_region(scratch))
             count = max(1, int((allowance - self.oracle.pixels) / each))
             before = self.oracle.pixels
-            found = [r for r in self._ranked(scratch, count, asking) if r.image in self.oracle.names]
+            found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
             if self.oracle.pixels == before:
@@ -212,7 +214,7 @@ class _Game:
         asked = scratch.regions()
         return asked[-1].pixels if asked and self.play.labels != "points" else 1 if asked else 25
 
-    def _answer(self, scratch: Project, found: list[Region], allowance: float) -> None:
+    def _answer(self, scratch: Project, found: Sequence[Region], allowance: float) -> None:
         by_image: dict[str, list[Region]] = {}
         for region in found:
             by_image.setdefault(region.image, []).append(region)

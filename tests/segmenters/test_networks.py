@@ -14,8 +14,8 @@ from napari_wsss.types import Class, Classes
 CONTEXT = Context(Classes((Class(1, "a", "#000000"), Class(2, "b", "#ffffff"))))
 
 
-def made(name: str, channels: int, classes: int = 3, **params):
-    method = registry.load("segmenters", name)
+def made(segmenter: str, channels: int, classes: int = 3, /, **params):
+    method = registry.load("segmenters", segmenter)
     torch.manual_seed(0)
     return method(method.Params(**params), CONTEXT).network(channels, classes)
 
