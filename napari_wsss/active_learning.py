@@ -272,8 +272,7 @@ def _means(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     rows, columns = (np.arange(0, n, stride) for n in values.shape)
     sums = np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
     heights, widths = (np.diff(np.append(at, n)) for at, n in zip((rows, columns), values.shape, strict=True))
-    means: NDArray[np.float32] = sums / np.outer(heights, widths).astype(np.float32)
-    return means
+    return (sums / np.outer(heights, widths)).astype(np.float32)
 
 
 def _box(y: int, x: int, half: int, stride: int, shape: tuple[int, int]) -> Box4:

@@ -158,7 +158,8 @@ class _Out:
             band.weights[: len(weights)] += weights
         ready = upto - top
         valid = band.valid[:ready]
-        mean: Float = band.sums[:, :ready] / np.maximum(band.weights[:ready], np.float32(1e-9))
+        mean = band.sums[:, :ready]
+        mean /= np.maximum(band.weights[:ready], 1e-9)
         mean[:, ~valid] = 0
         self.labels[top:upto] = np.where(valid, mean[: self.classes].argmax(0) + 1, 0)
         first = top // self.stride

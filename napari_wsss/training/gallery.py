@@ -133,9 +133,12 @@ class Gallery:
         radius = self.project.settings.point_radius
         target = compile_target(labels, self.project.classes, image.shape, image.valid, point_radius=radius)
         allow = None if target.allow[:, image.valid].all() else np.ascontiguousarray(target.allow)
+        seed = target.seed
+        if int(seed.max(initial=0)) > len(self.project.classes):  # a class that was added after the run began
+            seed = np.where(seed > len(self.project.classes), 0, seed).astype(np.uint16)
         noisy, sureness = self._pseudo(name) if self.noisy else (None, None)
         kept: Float | NDArray[np.float16] = x.astype(np.float16) if step > 1 else x
-        return Shown(name, kept, step, image.valid, target.seed, allow, noisy, sureness)
+        return Shown(name, kept, step, image.valid, seed, allow, noisy, sureness)
 
     def _pseudo(self, name: str) -> tuple[Labels | None, NDArray[np.float16] | None]:
         """The refined mask, as sure as the label model was of it."""

@@ -34,7 +34,7 @@ class Learner:
     step : int
         Steps done.
     seconds : float
-        Spent in steps, without pauses; goes on over interruptions.
+        Spent in steps and looks, without pauses; goes on over interruptions.
     best : float
         Highest mIoU on the held-out images so far; -1 before the first look.
     """

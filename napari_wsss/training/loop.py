@@ -96,6 +96,8 @@ class _Loop:
         if run is not None:
             self.run = run
             self.learner = restore(run.checkpoint, settings, context)
+            if self.learner.recipe.classes != project.classes.names:
+                raise UsageError(f"{run.folder}: was begun with other classes; begin a new run")
             run.forget_metrics_after(self.learner.step)
             self.gallery = Gallery(project, Feed(self.learner.recipe, project, context), settings.noisy > 0)
             self.teaching = self._teaching()
@@ -108,7 +110,7 @@ class _Loop:
             self.learner = new_learner(fitted, settings, context, self.seed)
             self.run = new_run(project.folder, settings)
         self.signals.begin()
-        self.saved = time.monotonic()
+        self.saved, self.whole, self.empty, self.looked = time.monotonic(), True, 0, -1
 
     # -------------------------------------------------------------- what there is to learn from
 
@@ -145,7 +147,8 @@ class _Loop:
         try:
             ended = self._steps()
         finally:
-            self._save()
+            if self.whole:  # a step that was interrupted is done again from the last checkpoint
+                self._save()
         if self.learner.best < 0 or not self.run.weights.is_file():
             self._hand_over()
         return self._report(ended)
@@ -162,15 +165,16 @@ class _Loop:
             self.signals.wait(self._give_back)
             began = time.monotonic()
             self._one_step(done)
-            self.learner.seconds += time.monotonic() - began
             if self.learner.step % self.settings.check_every == 0:
                 self._see_what_is_new()
                 self._validate()
+            self.learner.seconds += time.monotonic() - began
             if time.monotonic() - self.saved >= self.settings.save_every:
                 self._save()
 
     def _one_step(self, done: float) -> None:
         learner = self.learner
+        self.whole = False
         if learner.order is None or learner.order.is_over:
             self.shot = self._look_around()
             epoch = 0 if learner.order is None else learner.order.epoch + 1
@@ -179,11 +183,21 @@ class _Loop:
         torch.manual_seed(int(rng.integers(2**31)))
         labelled = self._tiles(learner.order.take(self.settings.batch), rng)
         if labelled is None:
+            self._nothing_came()
             return
         bare = self._bare(done, rng)
         losses = do_step(learner, self.teaching, labelled, bare, done, rng)
         learner.step += 1
+        self.whole, self.empty = True, 0
         self._tell(losses, done)
+
+    def _nothing_came(self) -> None:
+        """Count batches of which no image can be had; a whole epoch of them ends the run."""
+        self.whole = True
+        self.empty += 1
+        if self.learner.order is not None and self.empty > len(self.learner.order.places):
+            reason = next(iter(self.gallery.unreadable.values()), "all were set aside")
+            raise WsssError(f"no labelled image can be had any more; the first: {reason}")
 
     def _tiles(self, places: list[Place] | tuple[Place, ...], rng: np.random.Generator) -> Batch | None:
         """A batch of these places, all cut at one scale; None if none of them can be had any more."""
@@ -216,6 +230,9 @@ class _Loop:
     # -------------------------------------------------------------- looking, telling, saving
 
     def _validate(self) -> None:
+        if self.looked == self.learner.step:
+            return
+        self.looked = self.learner.step
         names = self.shot.held_out[:_LOOKED_AT]
         images = [s for s in (self.gallery(n, self.shot.labels[n]) for n in names) if s is not None]
         if not images:

@@ -74,7 +74,7 @@ def cells(name: str, shape: tuple[int, int], tile: int) -> list[Place]:
 def window(place: Place, shown: Shown, tile: int, side: int, rng: np.random.Generator) -> Box4:
     """A square of ``side`` pixels around a random pixel of the cell, of the labelled ones if it has any.
 
-    Corners lie on the input's grid; the square may reach over the border where the image is smaller.
+    Where the cell has none, and no pseudo-label either, a labelled pixel anywhere in the image takes its place. Corners lie on the input's grid; the square may reach over the border where the image is smaller.
     """
     height, width = shown.valid.shape
     rows, columns = (max(1, round(n / tile)) for n in (height, width))
@@ -82,7 +82,9 @@ def window(place: Place, shown: Shown, tile: int, side: int, rng: np.random.Gene
     x0, x1 = place.column * width // columns, (place.column + 1) * width // columns
     labelled = shown.seed[y0:y1, x0:x1] > 0
     share = labelled.mean()
-    if 0 < share < 0.5:
+    if share == 0 and shown.noisy is None and shown.seed.any():  # nothing to learn in this cell: visit another
+        y0, x0, labelled = 0, 0, shown.seed > 0
+    if labelled.any() and share < 0.5:
         ys, xs = np.nonzero(labelled)
         pick = int(rng.integers(len(ys)))
         y, x = y0 + int(ys[pick]), x0 + int(xs[pick])

@@ -58,6 +58,30 @@ def test_a_run_interrupted_and_resumed_ends_with_the_same_weights(tmp_path):
         assert steps == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_step_that_was_interrupted_is_done_again(tmp_path, monkeypatch):
+    from napari_wsss.training import loop
+
+    with accepted(tmp_path / "a") as project:
+        train(project, replace(QUICK, save_every=0.0), device="cpu")
+        whole = weights(runs(project.folder)[0])
+    real, calls = loop.do_step, []
+
+    def interrupted(*arguments):
+        losses = real(*arguments)
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return losses
+
+    with accepted(tmp_path / "b") as project:
+        monkeypatch.setattr(loop, "do_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(project, replace(QUICK, save_every=0.0), device="cpu")
+        monkeypatch.setattr(loop, "do_step", real)
+        assert train(project, replace(QUICK, save_every=0.0), device="cpu", resume=True).steps == 6
+        assert same(whole, weights(runs(project.folder)[0]))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -118,11 +142,25 @@ def by_colour(folder: Path, truths: dict[str, np.ndarray]) -> float:
     return float(np.mean([(answer[ids == k] == k).mean() for k in (2, 3)]))
 
 
-def test_pixels_that_nobody_labelled_are_never_background(tmp_path):
+def test_pixels_that_nobody_labelled_are_never_background(tmp_path, monkeypatch):
+    """What reaches the losses holds the click and nothing else; the losses' own tests show that 0 teaches nothing."""
+    from napari_wsss.training import loop
+
+    tiles = []
+    cut_tiles = loop.cut
+
+    def watched(*arguments):
+        tiles.append(cut_tiles(*arguments))
+        return tiles[-1]
+
+    monkeypatch.setattr(loop, "cut", watched)
     with clicked(tmp_path) as project:
-        train(project, replace(QUICK, steps=40), device="cpu")
-        predict(project, device="cpu")
-        assert (project.result("0.png", "predicted").labels == 2).all()
+        train(project, replace(QUICK, steps=4), device="cpu")
+    assert len(tiles) >= 4
+    assert {int(v) for tile in tiles for v in np.unique(tile.seed)} == {0, 2}
+    assert all((tile.seed > 0).any() for tile in tiles)  # and no tile is cut for nothing
+    assert not any(tile.noisy.any() for tile in tiles)
+    assert all(tile.allow.all() for tile in tiles)
 
 
 def test_held_out_images_choose_the_weights_and_are_never_trained_on(tmp_path, monkeypatch):
