@@ -181,7 +181,7 @@ def _said_in(project: Project, name: str, box: Box4) -> tuple[Labels, NDArray[np
     seed = _known(project, project.record(name))[y0:y1, x0:x1]
     mask = project.accepted(name)
     accepted = np.zeros(seed.shape, np.uint16) if mask is None else mask.labels[y0:y1, x0:x1]
-    return accepted, (seed == 0) & project.image(name, box).valid
+    return accepted, (seed == 0) & project.reader(name)(box).valid
 
 
 def _known(project: Project, record: ImageRecord) -> Labels:
@@ -272,7 +272,8 @@ def _means(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     rows, columns = (np.arange(0, n, stride) for n in values.shape)
     sums = np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
     heights, widths = (np.diff(np.append(at, n)) for at, n in zip((rows, columns), values.shape, strict=True))
-    return (sums / np.outer(heights, widths)).astype(np.float32)
+    means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
+    return means
 
 
 def _box(y: int, x: int, half: int, stride: int, shape: tuple[int, int]) -> Box4:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
+
 from napari_wsss import __version__
 from napari_wsss.acceptance import now
 from napari_wsss.device import few_threads
@@ -171,11 +173,24 @@ def predict_image(
         whole = project.image(name)
         return _predict_features(trained, feed, whole, tiling, progress)
 
-    def read(box: Box4) -> tuple[Float, Bool]:
-        image = project.image(name, box)
-        return feed(image)[0], image.valid
-
+    read = _ByBands(project.reader(name), feed, shape[1])
     return predict_tiled(trained, shape, 1, read, tiling, progress, name)
+
+
+class _ByBands:
+    """Reads a band of rows at once, the image's full width: many files cannot be read by tiles, but by rows."""
+
+    def __init__(self, image: Callable[[Box4 | None], Image], feed: Feed, width: int) -> None:
+        self._image, self._feed, self._width = image, feed, width
+        self._rows, self._band = (-1, -1), (np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), bool))
+
+    def __call__(self, box: Box4) -> tuple[Float, Bool]:
+        y0, x0, y1, x1 = box
+        if self._rows != (y0, y1):
+            image = self._image((y0, 0, y1, self._width))
+            self._rows, self._band = (y0, y1), (self._feed(image)[0], image.valid)
+        x, valid = self._band
+        return x[:, :, x0:x1], valid[:, x0:x1]
 
 
 def _predict_features(trained: Trained, feed: Feed, image: Image, tiling: Tiling, progress: Progress) -> Prediction:
@@ -214,15 +229,13 @@ def predict_file(
             rgb = project.settings.rgb_channels if source.n_channels > 1 else None
             return load(source, plane, name=name, key=key, contrast=limits, rgb_channels=rgb, box=box)
 
-        def read(box: Box4) -> tuple[Float, Bool]:
-            part = image(box)
-            return feed(part)[0], part.valid
-
         corner = image((0, 0, 1, 1))
         if trained.recipe.inputs == "features":
             made = _predict_features(trained, feed, image(None), tiling, progress)
         else:
-            made = predict_tiled(trained, source.shape, 1, read, tiling, progress, name)
+            made = predict_tiled(
+                trained, source.shape, 1, _ByBands(image, feed, source.shape[1]), tiling, progress, name
+            )
         found[name] = made, corner
     return found
 

@@ -6,7 +6,7 @@ Writing returns when what was written is on the disk. Several processes may use 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -164,9 +164,13 @@ class Project:
         """One image by name, name without ending, or bare stem while that is unique."""
         return self._images.record(name, self.settings)
 
-    def image(self, name: str, box: Box4 | None = None) -> Image:
-        """The image or a box of it, normalised as the settings say (a box has the contrast of the whole)."""
-        return self._images.image(name, self.settings, box)
+    def image(self, name: str) -> Image:
+        """The image, normalised as the settings say."""
+        return self._images.image(name, self.settings)
+
+    def reader(self, name: str) -> Callable[[Box4 | None], Image]:
+        """What reads boxes of an image (None = all of it), its file opened once; a box has the whole's contrast."""
+        return self._images.reader(name, self.settings)
 
     def source(self, name: str) -> ImageSource:
         """The image's file, opened for reading by box."""

@@ -74,7 +74,8 @@ def cells(name: str, shape: tuple[int, int], tile: int) -> list[Place]:
 def window(place: Place, shown: Shown, tile: int, side: int, rng: np.random.Generator) -> Box4:
     """A square of ``side`` pixels around a random pixel of the cell, of the labelled ones if it has any.
 
-    Where the cell has none, and no pseudo-label either, a labelled pixel anywhere in the image takes its place. Corners lie on the input's grid; the square may reach over the border where the image is smaller.
+    Where the cell has none, and no pseudo-label either, a labelled pixel anywhere in the image takes its place.
+    Corners lie on the input's grid; the square may reach over the border where the image is smaller.
     """
     height, width = shown.valid.shape
     rows, columns = (max(1, round(n / tile)) for n in (height, width))
