@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    arguments.own_process = argv is None  # not called from within another program
     try:
         status = arguments.run(arguments)
     except UsageError as error:

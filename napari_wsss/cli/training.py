@@ -112,7 +112,7 @@ def _train(arguments: argparse.Namespace) -> int:
         ),
         params.get("training", {}),
     )
-    if hasattr(os, "nice"):
+    if arguments.own_process and hasattr(os, "nice"):
         os.nice(_NICE)
     with Project.open(arguments.project) as project:
         report = train(
