@@ -75,8 +75,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
     ceiling = next((c.miou[-1] for c in curves if c.strategy == CEILING), None)
     for curve in curves:
         of_ceiling = f", {curve.miou[-1] / ceiling:.1%} of the ceiling" if ceiling and curve.strategy != CEILING else ""
+        area = "" if curve.area is None else f"  area {curve.area:.3f} ± {curve.area_spread:.3f}"
         print(
-            f"{curve.strategy:<14}{curve.labels:<9}{curve.seeds} seeds  area {curve.area:.3f} ± {curve.area_spread:.3f}"
+            f"{curve.strategy:<14}{curve.labels:<9}{curve.seeds} seeds{area}"
             f"  last mIoU {curve.miou[-1]:.3f} ± {curve.spread[-1]:.3f}{of_ceiling}"
         )
     return 0

@@ -38,7 +38,7 @@ class MultiScaleHead(nn.Module):
         coarse = widths[1:]
         self.laterals = nn.ModuleList([nn.Conv2d(w, lateral, 1, bias=False) for w in coarse])
         self.smooth = nn.ModuleList([_conv(lateral, lateral) for _ in coarse])
-        self.join = _conv(lateral * len(coarse), width, 1)
+        self.join = _conv(lateral * len(coarse), width)  # 1 x 1 saves a fifth of the time and loses shapes
         self.fine = nn.Conv2d(widths[0], width, 1, bias=False)
         self.last = _conv(width, width)
 
@@ -98,6 +98,5 @@ def resized(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, (int(size[0]), int(size[1])), mode="bilinear", align_corners=False)
 
 
-def _conv(inside: int, outside: int, kernel: int = 3) -> nn.Sequential:
-    layer = nn.Conv2d(inside, outside, kernel, 1, kernel // 2, bias=False)
-    return nn.Sequential(layer, norm(outside), nn.ReLU(inplace=True))
+def _conv(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1, bias=False), norm(outside), nn.ReLU(inplace=True))

@@ -34,7 +34,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A strategy's curve over its seeds: mean and standard deviation of mIoU at mean budgets; area and its spread."""
+    """A strategy's curve over its seeds: mean and standard deviation of mIoU at mean budgets; area and its spread.
+
+    ``area`` is None where there is no curve: the ceiling has one row.
+    """
 
     strategy: str
     labels: str
@@ -43,8 +46,8 @@ class Summary:
     budgets: Mapping[str, tuple[float, ...]]
     miou: tuple[float, ...]
     spread: tuple[float, ...]
-    area: float
-    area_spread: float
+    area: float | None
+    area_spread: float | None
 
 
 def area(budgets: Sequence[float], values: Sequence[float]) -> float:
@@ -87,8 +90,8 @@ def _summed(strategy: str, labels: str, plays: list[list[Row]]) -> Summary:
         {name: tuple(_table(table, name).mean(0).tolist()) for name in BUDGETS},
         tuple(miou.mean(0).tolist()),
         tuple(miou.std(0).tolist()),
-        float(np.mean(areas)) if areas else float("nan"),
-        float(np.std(areas)) if areas else float("nan"),
+        float(np.mean(areas)) if areas else None,
+        float(np.std(areas)) if areas else None,
     )
 
 

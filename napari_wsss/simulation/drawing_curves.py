@@ -129,7 +129,8 @@ def _png(curves: Sequence[Summary], ceiling: float | None, budget: Budget, axes:
 
 
 def _named(curve: Summary) -> str:
-    return f"{curve.strategy}, {curve.labels} ({curve.area:.3f})"
+    area = "" if curve.area is None else f" ({curve.area:.3f})"
+    return f"{curve.strategy}, {curve.labels}{area}"
 
 
 def _text(points: Sequence[tuple[float, float]]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import xml.etree.ElementTree as xml
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,8 @@ def test_curves_are_summed_over_seeds_and_drawn(tmp_path):
     assert ripu.miou == pytest.approx((0.45, 0.6, 0.75))
     assert ripu.spread == pytest.approx((0.05, 0.0, 0.05))
     assert ripu.area > curves[1].area
+    assert curves[2].area is None
+    json.dumps([asdict(c) for c in curves], allow_nan=False)
     draw_curves(curves, "pixels", tmp_path / "c.svg")
     tree = xml.parse(tmp_path / "c.svg").getroot()
     assert len([e for e in tree.iter() if e.tag.endswith("polyline")]) == 2
