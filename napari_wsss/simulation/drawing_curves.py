@@ -89,7 +89,7 @@ def _svg(curves: Sequence[Summary], ceiling: float | None, budget: Budget, axes:
     out.append(f'<text x="8" y="{_TOP - 6}">mIoU</text>')
     if ceiling is not None:
         out.append(f'<path d="M{_LEFT} {axes.y(ceiling):.1f}H{right}" stroke="black" stroke-dasharray="5 4"/>')
-        out.append(f'<text x="{right + 8}" y="{axes.y(ceiling) + 4:.1f}">every mask</text>')
+        out.append(f'<text x="{_LEFT + 8}" y="{axes.y(ceiling) - 5:.1f}">every mask</text>')
     for number, curve in enumerate(curves):
         colour = _COLOURS[number % len(_COLOURS)]
         band = _points(curve, budget, axes, 1) + _points(curve, budget, axes, -1)[::-1]
@@ -117,7 +117,7 @@ def _png(curves: Sequence[Summary], ceiling: float | None, budget: Budget, axes:
     if ceiling is not None:
         for x in range(_LEFT, right, 9):
             pen.line([(x, axes.y(ceiling)), (min(x + 5, right), axes.y(ceiling))], fill="black")
-        pen.text((right + 8, axes.y(ceiling)), "every mask", fill="black", anchor="lm")
+        pen.text((_LEFT + 8, axes.y(ceiling) - 3), "every mask", fill="black", anchor="lb")
     for number, curve in enumerate(curves):
         colour = _COLOURS[number % len(_COLOURS)]
         band = _points(curve, budget, axes, 1) + _points(curve, budget, axes, -1)[::-1]
