@@ -55,7 +55,7 @@ def test_the_file_explains_itself_and_is_toml(project) -> None:
     written = (project.folder / FILE).read_text(encoding="utf-8")
     assert written.startswith("# A napari-wsss project")
     table = tomllib.loads(written)
-    assert table["format"] == 1
+    assert table["format"] == FORMAT
     assert [c["name"] for c in table["classes"]] == ["background", "cell", "nucleus"]
     assert table["classes"][1]["colour"] == "#ff0000"
 
