@@ -1,4 +1,4 @@
-"""How good a project's results are against ground truth. With `simulation` the only door between a project and the truth."""
+"""How good a project's results are against ground truth. With `simulation` the only door from a project to the truth."""
 
 from __future__ import annotations
 
