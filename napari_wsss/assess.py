@@ -1,4 +1,4 @@
-"""How good a project's results are against ground truth. With `simulation` the only door from a project to the truth."""
+"""How good a project's results are against the truth. With `simulation` the only door from a project to it."""
 
 from __future__ import annotations
 
