@@ -10,14 +10,14 @@ import numpy as np
 
 from napari_wsss import __version__
 from napari_wsss.project import ImageRecord, Project
-from napari_wsss.types import Box, Mask, Provenance, PseudoLabels, WeakLabels
+from napari_wsss.types import Box, Mask, Prediction, Provenance, PseudoLabels, WeakLabels
 from napari_wsss.weak_labels import compile_target
 
 
 def accept(
     project: Project,
     names: Sequence[str] | None,
-    what: Literal["refined", "pseudo"] = "refined",
+    what: Literal["refined", "pseudo", "predicted"] = "refined",
     box: tuple[int, int, int, int] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Accept what a stage made as ground truth, for whole images or one region.
@@ -32,7 +32,7 @@ def accept(
     accepted, lacking = [], []
     for record in chosen_records(project, names):
         result = project.result(record.name, what)
-        if not isinstance(result, Mask | PseudoLabels):
+        if not isinstance(result, Mask | PseudoLabels | Prediction):
             lacking.append(record.name)
             continue
         mask = result if isinstance(result, Mask) else Mask(result.labels)

@@ -1,4 +1,4 @@
-"""How good a project's results are against ground truth. The only door between a project and the truth."""
+"""How good a project's results are against the truth. With `simulation` the only door from a project to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_wsss.evaluation import Case, SeedCase, TruthFolder, evaluate, evalua
 from napari_wsss.project import Project
 from napari_wsss.types import Cam
 
-KINDS: tuple[What, ...] = ("pseudo", "refined", "accepted")
+KINDS: tuple[What, ...] = ("pseudo", "refined", "predicted", "accepted")
 
 
 def figures(
@@ -24,7 +24,7 @@ def figures(
     ----------
     truth : Path
         ``STEM.png|tif`` class ids, or a folder with ``masks/`` and perhaps ``instances/``.
-    what : of ``cam``, ``pseudo``, ``refined``, ``accepted``; None = all that the project has
+    what : of ``cam``, ``pseudo``, ``refined``, ``predicted``, ``accepted``; None = all that the project has
     without_hints : bool
         Leave out the pixels that bear a stroke or a point.
 

@@ -15,7 +15,7 @@ from napari_wsss.errors import UsageError
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.types import DatasetItem, Mask, Progress, Provenance, no_progress
 
-What = Literal["accepted", "refined", "pseudo"]
+What = Literal["accepted", "refined", "pseudo", "predicted"]
 
 
 def export(
@@ -35,7 +35,7 @@ def export(
     ----------
     form : str
         Name of an exporter, e.g. ``png``, ``coco``, ``ome-zarr``.
-    what : ``accepted``, ``refined`` or ``pseudo``
+    what : ``accepted``, ``refined``, ``pseudo`` or ``predicted``
     params : mapping
         The exporter's parameters.
     rule : SplitRule
@@ -58,7 +58,8 @@ def dataset_of(project: Project, what: What, rule: SplitRule, images: Sequence[s
     wanted = None if images is None else {project.record(n).name for n in images}
     records = [r for r in project.records() if (wanted is None or r.name in wanted) and has(project, r, what)]
     if not records:
-        remedy = "accept some first" if what == "accepted" else "compute them with `napari-wsss run`"
+        remedies = {"accepted": "accept some first", "predicted": "compute them with `napari-wsss predict`"}
+        remedy = remedies.get(what, "compute them with `napari-wsss run`")
         raise UsageError(f"no {what} masks to export; {remedy}")
     names = [r.name for r in records]
     sides = split(names, groups_of(names, rule.by), rule.ratios, rule.seed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,27 @@ from napari_wsss.types import (
     State,
     no_progress,
 )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Doubt:
+    """What an acquisition strategy may look at.
+
+    Attributes
+    ----------
+    probabilities : float32 (K, h, w)
+    disagreement : float32 (h, w) or None
+        Between views or networks, in [0, 1].
+    name : str
+        Of the image, so that what is random differs between images and is the same twice.
+    reach : int
+        Half side of a region in cells of this map.
+    """
+
+    probabilities: NDArray[np.float32]
+    name: str
+    reach: int
+    disagreement: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,28 @@ class Fits(Protocol):
     """A method that learns from the whole project before it is called on one image."""
 
     def fit(self, samples: Sequence[Sample]) -> State: ...
+
+
+class Segmenter(Method, Protocol):
+    """A network that is trained on a project, as a recipe: it makes new networks, the trainer fits them.
+
+    ``inputs`` says what goes in: ``image`` (the image's own channels) or ``features`` (dense features of the
+    chosen encoder, on their grid). The network is a torch module ``net(x, size=None, drop=None)`` that returns
+    an object with ``logits`` (b, K, *size) and ``fused`` (b, d, h', w'), the features that its last layer reads;
+    ``drop`` (b, d) multiplies the channels of the features between its encoder and its head.
+    """
+
+    inputs: ClassVar[Literal["image", "features"]]
+
+    def network(self, channels: int, classes: int) -> Any: ...
+
+
+class Acquisition(Method, Protocol):
+    """Probabilities to a score a pixel: where to ask next. Sees no label and no truth."""
+
+    def __call__(self, doubt: Doubt) -> NDArray[np.float64]:
+        """float64 (h, w): the higher the more worth asking; all equal = nothing to tell the places apart."""
+        ...
 
 
 class Exporter(Protocol):

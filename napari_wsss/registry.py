@@ -21,7 +21,7 @@ from typing import Any
 
 from napari_wsss.errors import UsageError
 
-KINDS = ("encoders", "cams", "label_models", "refiners", "exporters")
+KINDS = ("encoders", "cams", "label_models", "refiners", "segmenters", "acquisition", "exporters")
 
 
 @cache
@@ -53,7 +53,9 @@ def module_of(kind: str, name: str) -> str:
         return f"napari_wsss.{kind}.{name}"
     if name in _others(kind):
         return _others(kind)[name].module
-    raise UsageError(f"no {kind[:-1].replace('_', ' ')} named {name!r}; there are: {', '.join(names(kind))}")
+    raise UsageError(
+        f"no {kind.removesuffix('s').replace('_', ' ')} named {name!r}; there are: {', '.join(names(kind))}"
+    )
 
 
 def load(kind: str, name: str) -> type[Any]:

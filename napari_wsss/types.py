@@ -335,6 +335,71 @@ class Mask:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Prediction:
+    """What a segmenter says of every pixel.
+
+    Attributes
+    ----------
+    labels : uint16 (h, w)
+        Class id; 0 on nodata.
+    probabilities : float16 (K, ceil(h / stride), ceil(w / stride))
+        Of class k at ``[k - 1]``, means over cells of ``stride`` pixels; 0 where a cell holds only nodata.
+    stride : int
+        Image pixels a cell: a power of two, such that there are at most 2^17 cells.
+    disagreement : float16 (ceil(h / stride), ceil(w / stride)) in [0, 1] or None
+        Half the sum over classes of the deviation between views (test-time augmentation); None for one view.
+    """
+
+    labels: Labels
+    probabilities: NDArray[np.float16]
+    stride: int = 1
+    disagreement: NDArray[np.float16] | None = None
+
+
+Answer = Literal["asked", "accepted", "class", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region worth labelling, as an acquisition strategy picked it.
+
+    Attributes
+    ----------
+    image : str
+    box : (y0, x0, y1, x1), half open
+        The pixels that are asked for; one pixel where a strategy asks for single pixels.
+    score : float
+        What the strategy ranked it by.
+    impurity, uncertainty : float in [0, 1]
+        How mixed the predicted classes are around it, and the mean normalised entropy in it.
+    classes : tuple of int
+        The two most probable classes in it, the likelier first.
+    why : str
+        The reason in words.
+    strategy : str
+    id : int
+        Number in the project's journal; 0 = not recorded.
+    status : ``asked``, ``accepted``, ``class`` (all of one class) or ``skipped``
+    """
+
+    image: str
+    box: Box4
+    score: float
+    impurity: float
+    uncertainty: float
+    classes: tuple[int, ...]
+    why: str
+    strategy: str
+    id: int = 0
+    status: Answer = "asked"
+
+    @property
+    def pixels(self) -> int:
+        y0, x0, y1, x1 = self.box
+        return (y1 - y0) * (x1 - x0)
+
+
 # --------------------------------------------------------------------------- provenance, progress
 
 

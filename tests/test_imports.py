@@ -36,6 +36,9 @@ def loaded_by(statement: str, *arguments: object) -> list[str]:
         "from napari_wsss.cli import main; main(['--help'])",
         "from napari_wsss.cli import main; main(['run', '--help'])",
         "from napari_wsss.cli import main; main(['export', '--help'])",
+        "from napari_wsss.cli import main; main(['train', '--help'])",
+        "from napari_wsss.cli import main; main(['next', 'no such project'])",
+        "import napari_wsss.training, napari_wsss.active_learning, napari_wsss.quality, napari_wsss.simulation",
         "from napari_wsss.cli import main; main(['--version'])",
         "from napari_wsss.cli import main; main(['run', 'no such project'])",
     ],
@@ -85,7 +88,7 @@ def _files(*rooms: str):
     return [f for room in rooms for f in sorted((PACKAGE / room).rglob("*.py"))]
 
 
-METHODS = ("encoders", "cams", "label_models", "refiners", "exporters")
+METHODS = ("encoders", "cams", "label_models", "refiners", "segmenters", "acquisition", "exporters")
 
 
 @pytest.mark.parametrize("room", METHODS)
@@ -98,7 +101,7 @@ def test_methods_know_neither_each_other_nor_the_project_nor_the_truth(room):
 
 
 def test_rooms_that_need_no_network_of_neurons_do_not_name_torch():
-    for file in _files("project", "images", "weak_labels", "exporters", "evaluation"):
+    for file in _files("project", "images", "weak_labels", "exporters", "evaluation", "acquisition"):
         assert not [i for i in _imports(file) if i.split(".")[0] in HEAVY], file
     for file in _files("."):
         assert not [i for i in _imports(file) if i.split(".")[0] in ("qtpy", "PyQt6", "PySide6")] or "window" in str(

@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
     export.add_argument("project", type=Path, metavar="PROJECT")
     export.add_argument("out", type=Path, metavar="OUT", help="a folder that is empty, new, or an earlier export")
     export.add_argument("--format", required=True, choices=formats, metavar="F", help=", ".join(formats))
-    export.add_argument("--what", choices=("accepted", "refined", "pseudo"), default="accepted")
+    export.add_argument("--what", choices=("accepted", "refined", "pseudo", "predicted"), default="accepted")
     export.add_argument("--polygons", action="store_true", help="coco: polygons in place of RLE")
     export.add_argument("--background", action="store_true", help="also the class named background")
     export.add_argument("--param", action="append", metavar="PARAMETER=VALUE", help="a parameter of the format")
@@ -42,7 +42,9 @@ def add_commands(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="figures against ground truth")
     evaluate.add_argument("project", type=Path, metavar="PROJECT")
     evaluate.add_argument("--truth", type=options.existing, required=True, metavar="DIR", help="STEM.png|tif class ids")
-    evaluate.add_argument("--what", type=options.comma_separated, metavar="KIND", help="cam,pseudo,refined,accepted")
+    evaluate.add_argument(
+        "--what", type=options.comma_separated, metavar="KIND", help="cam,pseudo,refined,predicted,accepted"
+    )
     evaluate.add_argument("--without-hints", action="store_true", help="leave out pixels that bear a stroke or point")
     options.add_json(evaluate)
     evaluate.set_defaults(run=_evaluate)

@@ -32,7 +32,9 @@ def add_commands(commands: Any) -> None:
     accept.add_argument("project", type=Path, metavar="PROJECT")
     add_images(accept)
     accept.add_argument("--box", type=box, metavar="y0,x0,y1,x1", help="only this region (half open)")
-    accept.add_argument("--what", choices=("refined", "pseudo"), default="refined", help="default: refined")
+    accept.add_argument(
+        "--what", choices=("refined", "pseudo", "predicted"), default="refined", help="default: refined"
+    )
     accept.set_defaults(run=_accept)
 
 
@@ -58,7 +60,8 @@ def _accept(arguments: argparse.Namespace) -> int:
     with Project.open(arguments.project) as project:
         accepted, lacking = accept(project, arguments.images, arguments.what, arguments.box)
     if not accepted:
-        raise WsssError(f"no image has a {arguments.what} mask to accept; run `napari-wsss run` first")
+        maker = "predict" if arguments.what == "predicted" else "run"
+        raise WsssError(f"no image has a {arguments.what} mask to accept; run `napari-wsss {maker}` first")
     where = f" in box {','.join(map(str, arguments.box))}" if arguments.box else ""
     print(f"accepted {len(accepted)} {arguments.what} masks{where}")
     for name in lacking:

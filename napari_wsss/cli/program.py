@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_wsss import __version__
-from napari_wsss.cli import benching, exporting, labelling, modelling, project, running, showing
+from napari_wsss.cli import benching, exporting, labelling, modelling, project, running, showing, simulating, training
 from napari_wsss.errors import Cancelled, UsageError, WsssError
 
 OK, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"napari-wsss {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (showing, project, labelling, running, exporting, modelling, benching):
+    for module in (showing, project, labelling, running, training, simulating, exporting, modelling, benching):
         module.add_commands(commands)
     return root
 
@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    arguments.own_process = argv is None  # not called from within another program
     try:
         status = arguments.run(arguments)
     except UsageError as error:

@@ -6,7 +6,7 @@ Writing returns when what was written is on the disk. Several processes may use 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_wsss.errors import UsageError
 from napari_wsss.images import ImageSource
-from napari_wsss.project import check, imports, masks, settings
+from napari_wsss.project import check, imports, masks, regions, settings
 from napari_wsss.project import labels as weak
 from napari_wsss.project.atomic import TEMPORARY, sweep
 from napari_wsss.project.cache import Cache
@@ -27,6 +27,7 @@ from napari_wsss.project.results import Result, ResultStore, Stage
 from napari_wsss.project.rows import ImageRow, ImageState, row_numbered
 from napari_wsss.project.settings import Settings
 from napari_wsss.types import (
+    Answer,
     Box4,
     Classes,
     Image,
@@ -37,6 +38,7 @@ from napari_wsss.types import (
     Mask,
     Progress,
     Provenance,
+    Region,
     Tags,
     WeakLabels,
     no_progress,
@@ -165,6 +167,10 @@ class Project:
     def image(self, name: str) -> Image:
         """The image, normalised as the settings say."""
         return self._images.image(name, self.settings)
+
+    def reader(self, name: str) -> Callable[[Box4 | None], Image]:
+        """What reads boxes of an image (None = all of it), its file opened once; a box has the whole's contrast."""
+        return self._images.reader(name, self.settings)
 
     def source(self, name: str) -> ImageSource:
         """The image's file, opened for reading by box."""
@@ -368,6 +374,35 @@ class Project:
         """Which method made a result, with what; None if there is none."""
         with self._journal.read() as db:
             return self._results.maker(db, self._images.row(db, name), stage)
+
+    # ------------------------------------------------------------------ regions to label next
+
+    def add_regions(self, found: Sequence[Region], by: Provenance) -> tuple[int, ...]:
+        """Record regions that a person is to be asked about, in this order; their numbers."""
+        with self._journal.write() as db:
+            maker = put_provenance(db, by)
+            return tuple(regions.insert(db, self._images.row(db, r.image).id, r, maker) for r in found)
+
+    def regions(self, statuses: Sequence[Answer] | None = None, name: str | None = None) -> list[Region]:
+        """Recorded regions (of one image), oldest first; ``("asked",)`` are those that wait for an answer."""
+        with self._journal.read() as db:
+            return regions.listed(db, statuses, None if name is None else self._images.row(db, name).id)
+
+    def region(self, number: int) -> Region:
+        """One recorded region."""
+        with self._journal.read() as db:
+            return regions.numbered(db, number)
+
+    def answer_region(self, number: int, status: Answer, by: Provenance) -> None:
+        """Note how a region was answered; the labels themselves go through :meth:`edit_mask`."""
+        with self._journal.write() as db:
+            regions.numbered(db, number)
+            regions.answer(db, number, status, put_provenance(db, by))
+
+    def forget_open_regions(self) -> int:
+        """Remove the regions that wait for an answer; how many there were."""
+        with self._journal.write() as db:
+            return regions.forget_open(db)
 
     # ------------------------------------------------------------------ soundness
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from napari_wsss.project.journal import Journal
 from napari_wsss.project.relink import Finder, Found, relative_to, signature
 from napari_wsss.project.rows import ImageRow, ImageState, all_rows, row_named, rows_of_content
 from napari_wsss.project.settings import Settings
-from napari_wsss.types import Float, Image, Progress, digest, written_stem
+from napari_wsss.types import Box4, Float, Image, Progress, digest, written_stem
 
 COPIES = "images"
 """Folder of a project for copied images."""
@@ -125,6 +125,10 @@ class ImageList:
 
     def image(self, name: str, settings: Settings) -> Image:
         """The image as every method sees it, its contrast measured once and kept."""
+        return self.reader(name, settings)(None)
+
+    def reader(self, name: str, settings: Settings) -> Callable[[Box4 | None], Image]:
+        """What reads boxes of an image (None = all of it), its file opened once; each has the whole's contrast."""
         row, source = self.open(name)
         rgb = settings.rgb_channels if source.n_channels > 1 else None  # one channel is all three colours
         if rgb is not None and max(rgb) >= source.n_channels:
@@ -132,14 +136,12 @@ class ImageList:
                 f"{row.name}: rgb_channels {','.join(map(str, rgb))} asks for a channel that its {source.n_channels} do"
                 " not include; change rgb_channels in project.toml"
             )
-        return images.load(
-            source,
-            row.plane,
-            name=row.name,
-            key=_image_key(row, settings),
-            contrast=self._contrast(row, source, settings),
-            rgb_channels=rgb,
-        )
+        key, contrast = _image_key(row, settings), self._contrast(row, source, settings)
+
+        def read(box: Box4 | None) -> Image:
+            return images.load(source, row.plane, name=row.name, key=key, contrast=contrast, rgb_channels=rgb, box=box)
+
+        return read
 
     def add(self, paths: Iterable[Path], copy: bool, settings: Settings, progress: Progress) -> AddReport:
         """Add files, and the images of folders; each file is saved before the next is read."""

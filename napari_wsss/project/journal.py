@@ -27,7 +27,18 @@ FILE = "journal.sqlite"
 _LOCK_SECONDS = 60.0
 _USER_VERSION_AT = 60  # offset of user_version in an SQLite file's header, four bytes, big-endian
 
-_SCHEMA = """
+_REGIONS = """
+CREATE TABLE regions (
+    id INTEGER PRIMARY KEY, image INTEGER NOT NULL REFERENCES images,
+    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
+    score REAL NOT NULL, impurity REAL NOT NULL, uncertainty REAL NOT NULL, classes TEXT NOT NULL,
+    why TEXT NOT NULL, strategy TEXT NOT NULL, status TEXT NOT NULL,
+    provenance INTEGER NOT NULL REFERENCES provenance, answered INTEGER REFERENCES provenance);
+CREATE INDEX regions_by_status ON regions (status, id);
+"""
+
+_SCHEMA = (
+    """
 CREATE TABLE provenance (
     id INTEGER PRIMARY KEY, made_by TEXT NOT NULL, name TEXT NOT NULL, made_when TEXT NOT NULL,
     params TEXT NOT NULL, model TEXT NOT NULL, sources TEXT NOT NULL, version TEXT NOT NULL);
@@ -73,9 +84,17 @@ CREATE TABLE results (
     image INTEGER NOT NULL REFERENCES images, stage TEXT NOT NULL, key TEXT NOT NULL, file TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES provenance, PRIMARY KEY (image, stage)) WITHOUT ROWID;
 """
+    + _REGIONS
+)
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
-"""``MIGRATIONS[n]`` brings a journal from version n to n + 1, inside one transaction."""
+
+def _with_regions(db: sqlite3.Connection) -> None:
+    for statement in _REGIONS.split(";"):
+        db.execute(statement)
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_regions}
+"""``MIGRATIONS[n]`` brings a journal from version n to n + 1, inside one transaction. Version 2 has regions."""
 
 
 class Journal:

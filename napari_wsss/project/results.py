@@ -24,11 +24,11 @@ from napari_wsss.errors import WsssError
 from napari_wsss.project.atomic import sweep, write_bytes
 from napari_wsss.project.journal import get_provenances
 from napari_wsss.project.rows import ImageRow
-from napari_wsss.types import Cam, Contradiction, Mask, Provenance, PseudoLabels
+from napari_wsss.types import Cam, Contradiction, Mask, Prediction, Provenance, PseudoLabels
 
-Stage = Literal["cam", "pseudo", "refined"]
-STAGES: tuple[Stage, ...] = ("cam", "pseudo", "refined")
-Result = Cam | PseudoLabels | Mask
+Stage = Literal["cam", "pseudo", "refined", "predicted"]
+STAGES: tuple[Stage, ...] = ("cam", "pseudo", "refined", "predicted")
+Result = Cam | PseudoLabels | Mask | Prediction
 
 _DTYPES = ("<f4", "<f2", "<u2", "<u4", "<i8")
 _ORPHAN_AFTER = 3600.0
@@ -141,6 +141,11 @@ def _taken_apart(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any
             "contradictions": np.array(pairs, "<i8").reshape(-1, 6),
         }
         return _typed(arrays, probabilities="<f2", labels="<u2", typicality="<f2"), {}
+    if isinstance(result, Prediction):
+        arrays = {"labels": result.labels, "probabilities": result.probabilities}
+        if result.disagreement is not None:
+            arrays["disagreement"] = result.disagreement
+        return _typed(arrays, labels="<u2", probabilities="<f2", disagreement="<f2"), {"stride": int(result.stride)}
     arrays = {"labels": result.labels}
     if result.instances is not None:
         arrays["instances"] = result.instances
@@ -154,6 +159,8 @@ def _put_together(kind: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
         rows = (tuple(int(v) for v in row) for row in arrays["contradictions"])
         pairs = tuple(Contradiction((a, b), (c, d), (e, f)) for a, b, c, d, e, f in rows)
         return PseudoLabels(arrays["probabilities"], arrays["labels"], arrays["typicality"], pairs)
+    if kind == "Prediction":
+        return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), arrays.get("disagreement"))
     if kind == "Mask":
         return Mask(arrays["labels"], arrays.get("instances"), tuple(facts["notes"]))
     raise ValueError(f"no result of the kind {kind!r}")

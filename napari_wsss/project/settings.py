@@ -16,7 +16,7 @@ from napari_wsss.project.atomic import TEMPORARY, write_bytes
 from napari_wsss.types import BACKGROUND, Class, Classes
 
 FILE = "project.toml"
-FORMAT = 1
+FORMAT = 2
 """Version of the project folder. The journal carries the same number (see ``journal.MIGRATIONS``)."""
 
 STAGES = ("cam", "pseudo", "refine")

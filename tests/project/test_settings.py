@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_wsss.errors import UsageError
 from napari_wsss.project import Project
-from napari_wsss.project.settings import FILE, Settings, parse_classes, read_settings, to_toml, write_settings
+from napari_wsss.project.settings import FILE, FORMAT, Settings, parse_classes, read_settings, to_toml, write_settings
 from napari_wsss.types import Class, Classes
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -55,7 +55,7 @@ def test_the_file_explains_itself_and_is_toml(project) -> None:
     written = (project.folder / FILE).read_text(encoding="utf-8")
     assert written.startswith("# A napari-wsss project")
     table = tomllib.loads(written)
-    assert table["format"] == 1
+    assert table["format"] == FORMAT
     assert [c["name"] for c in table["classes"]] == ["background", "cell", "nucleus"]
     assert table["classes"][1]["colour"] == "#ff0000"
 
@@ -87,7 +87,7 @@ def test_wrong_classes_are_named(wrong: list[str], named: str) -> None:
         ("seed = 0", "seed = 'x'", "seed"),
         ("percentiles = [1.0, 99.0]", "percentiles = [99, 1]", "percentiles"),
         ("percentiles = [1.0, 99.0]", "percentiles = ['a', 'b']", "project.toml"),
-        ("format = 1", "", "no line 'format = 1'"),
+        (f"format = {FORMAT}", "", f"no line 'format = {FORMAT}'"),
         ("seed = 0", "seed = ", "not valid TOML"),
         ('name = "cell"', 'nam = "cell"', "name"),
         ('name = "cell"', "name = 3", "3 is not a text"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.project import Project, journal, settings
-from napari_wsss.types import Point
+from napari_wsss.types import Point, Region
+
+NOW = settings.FORMAT
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -17,9 +20,9 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _newer(monkeypatch, migration=lambda db: None) -> None:
-    monkeypatch.setattr(settings, "FORMAT", 2)
-    monkeypatch.setattr(journal, "FORMAT", 2)
-    monkeypatch.setitem(journal.MIGRATIONS, 1, migration)
+    monkeypatch.setattr(settings, "FORMAT", NOW + 1)
+    monkeypatch.setattr(journal, "FORMAT", NOW + 1)
+    monkeypatch.setitem(journal.MIGRATIONS, NOW, migration)
 
 
 def test_an_older_project_is_migrated_and_then_refused_by_the_older_version(project, by, monkeypatch) -> None:
@@ -31,9 +34,9 @@ def test_an_older_project_is_migrated_and_then_refused_by_the_older_version(proj
         _newer(later, lambda db: db.execute("CREATE TABLE novelty (id INTEGER PRIMARY KEY)"))
         with Project.open(project.folder) as newer:
             assert newer.labels("a.png").marks == (Point(1, 1, 1),)
-            assert newer._journal.version == 2
+            assert newer._journal.version == NOW + 1
         assert "# my own remark" in toml.read_text(encoding="utf-8")
-        assert "format = 2" in toml.read_text(encoding="utf-8")
+        assert f"format = {NOW + 1}" in toml.read_text(encoding="utf-8")
     before = _content(project.folder)
     with pytest.raises(UsageError, match="newer version"):
         Project.open(project.folder)
@@ -85,3 +88,26 @@ def test_nothing_of_a_project_is_pickled_or_absolute_but_the_images_paths(projec
     db.close()
     assert dump == []
     assert not list(project.folder.rglob("*.pkl"))
+
+
+def test_a_project_of_the_first_format_gets_the_regions(project, by) -> None:
+    project.add_marks("a.png", [Point(1, 1, 1)], by)
+    project.close()
+    with sqlite3.connect(project.folder / journal.FILE) as db:
+        db.execute("DROP TABLE regions")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    toml = project.folder / settings.FILE
+    toml.write_text(toml.read_text(encoding="utf-8").replace(f"format = {NOW}", "format = 1"), encoding="utf-8")
+    with Project.open(project.folder) as newer:
+        assert newer.regions() == []
+        assert newer.labels("a.png").marks == (Point(1, 1, 1),)
+        found = Region("a.png", (0, 1, 4, 5), 0.5, 0.4, 0.3, (2, 1), "because", "ripu")
+        (number,) = newer.add_regions([found], by)
+        assert newer.regions(("asked",)) == [replace(found, id=number)]
+        newer.answer_region(number, "skipped", by)
+        assert newer.regions(("asked",)) == []
+        assert newer.region(number).status == "skipped"
+        with pytest.raises(UsageError, match="no region 99"):
+            newer.region(99)

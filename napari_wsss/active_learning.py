@@ -1,0 +1,351 @@
+"""What to label next: score every predicted image, pick regions over the whole project, record them with reasons.
+
+What a person said already counts: known pixels enter with certainty, a region is worth what it still leaves open,
+and an answer labels only the region's pixels that nobody labelled before.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_wsss import __version__
+from napari_wsss.acceptance import by_person, now
+from napari_wsss.choices import Choice
+from napari_wsss.errors import CannotFeed, UsageError
+from napari_wsss.models.doubt import box_sum, is_even, pick, region_scores, window_sizes
+from napari_wsss.project import ImageRecord, Project
+from napari_wsss.protocols import Acquisition, Context, Doubt
+from napari_wsss.types import Box4, Features, Image, Labels, Prediction, Progress, Provenance, Region, no_progress
+from napari_wsss.weak_labels import compile_target
+
+DEFAULT = "ripu"
+_ALIKE = 0.95  # cosine of features of two regions of one batch
+_CANDIDATES = 4  # times as many as asked, at least, from which a diverse batch is chosen
+_LEAST_OPEN = 0.1  # share of a region that must be open
+_NOTHING = "the predictions tell no place from another (constant probabilities); train the segmenter first"
+_FINISHED = "nothing is left to ask: every pixel of the predicted images is labelled or was asked about"
+
+
+class NothingTold(UsageError):
+    """The predictions are constant: no place is better than another."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How to ask.
+
+    Attributes
+    ----------
+    strategy : method of ``acquisition``; params : its parameters
+    reach : half side of a region in image pixels; 0 = a 128th of the longer side, at least 1
+    cost : count what is labelled already: known pixels are certain, and half-labelled regions come first
+    diverse : leave out regions whose features are like those of a better one
+    most : regions of one image in a batch; 0 = any number
+    """
+
+    strategy: str = DEFAULT
+    params: dict[str, Any] | None = None
+    reach: int = 0
+    cost: bool = True
+    diverse: bool = True
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Regions, best first, and lines about images that could not be asked about."""
+
+    regions: tuple[Region, ...]
+    notes: tuple[str, ...]
+
+
+def rank(
+    project: Project,
+    count: int,
+    asking: Asking = Asking(),
+    *,
+    features: Callable[[Image], Features] | None = None,
+    progress: Progress = no_progress,
+) -> Batch:
+    """The regions most worth labelling, over all predicted images; records nothing.
+
+    Parameters
+    ----------
+    features : callable or None
+        For diversity; None = batches are not made diverse.
+
+    Raises
+    ------
+    UsageError
+        No such strategy, no image has a prediction, or the predictions tell no place from another.
+    """
+    strategy = _made(project, asking)
+    found: list[Region] = []
+    notes: list[str] = []
+    asked_all = True
+    there = project.result_keys("predicted")
+    predicted = [r for r in project.records() if r.name in there and r.state != "skipped"]
+    if not predicted:
+        raise UsageError("no image is predicted yet; run `napari-wsss train` and `napari-wsss predict` first")
+    wanted = min(count * _CANDIDATES, asking.most or count * _CANDIDATES)
+    for done, record in enumerate(predicted):
+        progress(done, len(predicted), f"score {record.name}")
+        prediction = project.result(record.name, "predicted")
+        if isinstance(prediction, Prediction):
+            try:
+                regions = _of_image(project, record, prediction, strategy, asking, wanted)
+                asked_all &= regions is None
+                found += regions or []
+            except CannotFeed as reason:
+                notes.append(str(reason))
+    progress(len(predicted), len(predicted), "score")
+    best = heapq.nsmallest(len(found), found, key=lambda r: (-r.score, r.image, r.box))
+    if not best:
+        raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
+    chosen = _diverse(project, best, count, features if asking.diverse else None)
+    return Batch(tuple(chosen), tuple(notes))
+
+
+def next_regions(
+    project: Project,
+    count: int,
+    asking: Asking = Asking(),
+    *,
+    renew: bool = False,
+    features: Callable[[Image], Features] | None = None,
+    progress: Progress = no_progress,
+) -> Batch:
+    """The queue: regions that still wait for an answer in their old order, filled up to ``count`` and recorded.
+
+    Parameters
+    ----------
+    renew : bool
+        Forget those that wait and rank anew.
+    """
+    if renew:
+        project.forget_open_regions()
+    waiting = project.regions(("asked",))[:count]
+    if len(waiting) >= count:
+        return Batch(tuple(waiting), ())
+    fresh = rank(project, count - len(waiting), asking, features=features, progress=progress)
+    maker = Provenance(
+        "method", f"acquisition/{asking.strategy}", now(), dict(asking.params or {}), version=__version__
+    )
+    numbers = project.add_regions(fresh.regions, maker)
+    recorded = [replace(region, id=number) for region, number in zip(fresh.regions, numbers, strict=True)]
+    return Batch((*waiting, *recorded), fresh.notes)
+
+
+def answer(project: Project, number: int, said: Literal["accept", "skip"] | int) -> int:
+    """Take a person's answer about a region; how many pixels it labelled.
+
+    ``accept``: the prediction is right there; ``skip``: do not ask again; a class id: all of it is that class. Only
+    the region's pixels that nobody labelled, and that are no nodata, are labelled.
+
+    Raises
+    ------
+    UsageError
+        No such region or class, or the image's prediction is gone.
+    """
+    region = project.region(number)
+    if said == "skip":
+        project.answer_region(number, "skipped", by_person("skip region"))
+        return 0
+    y0, x0, y1, x1 = region.box
+    if said == "accept":
+        prediction = project.result(region.image, "predicted")
+        if not isinstance(prediction, Prediction):
+            raise UsageError(f"{region.image}: its prediction is gone; predict again, or name the class")
+        labels = prediction.labels[y0:y1, x0:x1]
+    else:
+        if not 1 <= said <= len(project.classes):
+            raise UsageError(f"no class {said}; the project's classes are 1 to {len(project.classes)}")
+        labels = np.full((y1 - y0, x1 - x0), said, np.uint16)
+    before, open_pixels = _said_in(project, region.image, region.box)
+    filled = np.where(open_pixels, labels, before).astype(np.uint16)
+    maker = by_person("accept region" if said == "accept" else "all of one class", (region.why,))
+    project.edit_mask(region.image, region.box, filled, maker)
+    project.answer_region(number, "accepted" if said == "accept" else "class", maker)
+    return int((open_pixels & (labels > 0)).sum())
+
+
+def _said_in(project: Project, name: str, box: Box4) -> tuple[Labels, NDArray[np.bool_]]:
+    """What is accepted in a box, and which of its pixels nobody labelled in any way."""
+    y0, x0, y1, x1 = box
+    seed = _known(project, project.record(name))[y0:y1, x0:x1]
+    mask = project.accepted(name)
+    accepted = np.zeros(seed.shape, np.uint16) if mask is None else mask.labels[y0:y1, x0:x1]
+    return accepted, (seed == 0) & project.reader(name)(box).valid
+
+
+def _known(project: Project, record: ImageRecord) -> Labels:
+    """Class ids that a person gave, by any kind of label."""
+    labels = project.labels(record.name)
+    return compile_target(labels, project.classes, record.shape, point_radius=project.settings.point_radius).seed
+
+
+def _made(project: Project, asking: Asking) -> Acquisition:
+    context = Context(project.classes, seed=project.settings.seed + len(project.regions()))
+    made: Acquisition = Choice("acquisition", asking.strategy.replace("-", "_"), asking.params or {}, "next").make(
+        context
+    )
+    return made
+
+
+# --------------------------------------------------------------------------- one image
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """An image's probabilities on their grid, what is known there, and what may not be asked again."""
+
+    p: NDArray[np.float32]
+    open_share: NDArray[np.float64]
+    taken: NDArray[np.bool_]
+    stride: int
+
+
+def _of_image(
+    project: Project, record: ImageRecord, prediction: Prediction, strategy: Any, asking: Asking, count: int
+) -> list[Region] | None:
+    """The best regions of one image, at most ``count``; None where everything is labelled or was asked."""
+    cells = _cells(project, record, prediction, asking)
+    if cells.taken.all():
+        return None
+    reach = cell_reach(record.shape, asking.reach, prediction.stride)
+    spread = None if prediction.disagreement is None else prediction.disagreement.astype(np.float32)
+    scores = strategy(Doubt(cells.p, record.name, reach, spread))
+    maps = region_scores(cells.p, reach)
+    if is_even(scores, ~cells.taken):
+        scores = maps.uncertainty  # e.g. no impure region is left
+    if is_even(scores, ~cells.taken):
+        return []
+    points = bool(getattr(strategy, "asks_pixels", False))
+    half = 0 if points else reach
+    open_here = box_sum(cells.open_share, half) / window_sizes((scores.shape[0], scores.shape[1]), half)
+    if asking.cost:
+        scores = scores / np.maximum(open_here, 0.25)
+    taken = cells.taken | (open_here < _LEAST_OPEN)
+    if not (scores[~taken] > 0).any():
+        scores = maps.uncertainty  # no impure region is left
+    suppress = getattr(getattr(strategy, "params", None), "around", reach) if points else 2 * reach
+    regions: list[Region] = []
+    for y, x in pick(scores, taken, half, suppress):
+        box = _box(y, x, half, prediction.stride, record.shape)
+        regions.append(_region(project, record.name, box, scores[y, x], maps, (y, x), cells.p, half, asking.strategy))
+        if len(regions) >= count:
+            break
+    return regions
+
+
+def cell_reach(shape: tuple[int, int], reach: int, stride: int) -> int:
+    """Half side of a region in cells."""
+    pixels = reach or max(1, round(max(shape) / 128))
+    return max(1, round(pixels / stride))
+
+
+def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking: Asking) -> _Cells:
+    stride = prediction.stride
+    p = prediction.probabilities.astype(np.float32)
+    nodata = p.sum(0) == 0
+    seed = _known(project, record) if record.labels_digest else np.zeros(record.shape, np.uint16)
+    known = _means((seed > 0).astype(np.float32), stride)
+    taken = nodata | (known >= 1)
+    for region in project.regions(None, record.name):
+        y0, x0, y1, x1 = region.box
+        taken[y0 // stride : -(-y1 // stride), x0 // stride : -(-x1 // stride)] = True
+    if asking.cost and (seed > 0).any():
+        shares = np.stack([_means((seed == k).astype(np.float32), stride) for k in range(1, len(p) + 1)])
+        p = (shares + (1 - known) * p).astype(np.float32)
+    return _Cells(p, np.where(nodata, 0.0, 1.0 - known), taken, stride)
+
+
+def _means(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    if stride == 1:
+        return values
+    rows, columns = (np.arange(0, n, stride) for n in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
+    heights, widths = (np.diff(np.append(at, n)) for at, n in zip((rows, columns), values.shape, strict=True))
+    means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
+    return means
+
+
+def _box(y: int, x: int, half: int, stride: int, shape: tuple[int, int]) -> Box4:
+    """Image pixels of the cells around a centre; the middle pixel of the cell where a single one is asked."""
+    if half == 0:
+        row, column = (min(c * stride + stride // 2, n - 1) for c, n in zip((y, x), shape, strict=True))
+        return row, column, row + 1, column + 1
+    y0, x0 = max(0, y - half) * stride, max(0, x - half) * stride
+    return y0, x0, min(shape[0], (y + half + 1) * stride), min(shape[1], (x + half + 1) * stride)
+
+
+def _region(
+    project: Project,
+    name: str,
+    box: Box4,
+    score: float,
+    maps: Any,
+    at: tuple[int, int],
+    p: NDArray[np.float32],
+    half: int,
+    strategy: str,
+) -> Region:
+    y, x = at
+    window = p[:, max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
+    mean = window.reshape(len(p), -1).mean(1)
+    order = np.argsort(-mean, kind="stable")[:2]
+    likely = tuple(int(k) + 1 for k in order)
+    mixed, unsure = float(maps.impurity[at]), float(maps.uncertainty[at])
+    names = [f"{project.classes[k].name} ({mean[k - 1]:.0%})" for k in likely]
+    why = f"hesitates between {' and '.join(names)}; impurity {mixed:.2f}, uncertainty {unsure:.2f}"
+    return Region(name, box, float(score), mixed, unsure, likely, why, strategy)
+
+
+# --------------------------------------------------------------------------- a batch
+
+
+def _diverse(
+    project: Project, best: Sequence[Region], count: int, features: Callable[[Image], Features] | None
+) -> list[Region]:
+    """The first regions whose features are not like those of a better one; filled up with the others."""
+    if features is None or len(best) <= 1:
+        return list(best[:count])
+    candidates = list(best[: count * _CANDIDATES])
+    vectors = dict(_vectors(project, candidates, features))
+    middle = np.mean(list(vectors.values()), 0)
+    spread = np.std(list(vectors.values()), 0) + 1e-6
+    chosen: list[int] = []
+    for i in range(len(candidates)):
+        own = _unit((vectors[i] - middle) / spread)
+        if all(float(own @ _unit((vectors[j] - middle) / spread)) <= _ALIKE for j in chosen):
+            chosen.append(i)
+        if len(chosen) == count:
+            break
+    rest = [i for i in range(len(candidates)) if i not in chosen][: count - len(chosen)]
+    return [candidates[i] for i in sorted(chosen + rest)]
+
+
+def _unit(v: NDArray[np.float64]) -> NDArray[np.float64]:
+    return v / max(float(np.linalg.norm(v)), 1e-9)
+
+
+def _vectors(
+    project: Project, regions: Sequence[Region], features: Callable[[Image], Features]
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Mean features of each region; each image's features are computed once."""
+    by_image: dict[str, list[int]] = {}
+    for i, region in enumerate(regions):
+        by_image.setdefault(region.image, []).append(i)
+    for name, numbers in by_image.items():
+        found = features(project.image(name))
+        step = found.stride
+        for i in numbers:
+            y0, x0, y1, x1 = (int(v // step) for v in regions[i].box)
+            part = found.data[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+            yield i, part.reshape(len(part), -1).mean(1, dtype=np.float64)

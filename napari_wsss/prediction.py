@@ -1,0 +1,249 @@
+"""A trained segmenter's masks: of a project's images, or of files that belong to no project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from napari_wsss import __version__
+from napari_wsss.acceptance import now
+from napari_wsss.device import few_threads
+from napari_wsss.errors import UnreadableImage, UsageError
+from napari_wsss.images import contrast, load, open_source
+from napari_wsss.project import ImageRecord, Project
+from napari_wsss.quality import note_review
+from napari_wsss.spreading import spread
+from napari_wsss.tiled_prediction import ONE_VIEW, Tiling, predict_tiled
+from napari_wsss.trained import Feed, Trained, context_for, read_trained
+from napari_wsss.training.run_folder import newest_weights
+from napari_wsss.types import Bool, Box4, Float, Image, Prediction, Progress, Provenance, digest, no_progress
+
+Made = Prediction | str
+"""A prediction, or in one line why there is none."""
+
+
+@dataclass
+class PredictReport:
+    """Names predicted, how many were up to date, lines about those that failed, and the model."""
+
+    predicted: list[str] = field(default_factory=list)
+    up_to_date: int = 0
+    failed: list[str] = field(default_factory=list)
+    model: str = ""
+
+
+def predict(
+    project: Project,
+    names: Sequence[str] | None = None,
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    views: int = 1,
+    again: bool = False,
+    make_executor: Callable[[], Executor] | None = None,
+    progress: Progress = no_progress,
+) -> PredictReport:
+    """Predict every image that lacks a prediction of the newest weights, and keep it in the project.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        A file of weights; by default those of the newest run.
+    views : int
+        1, or 2 or 4 flipped views that are averaged (test-time augmentation).
+    make_executor : callable, optional
+        Makes a ``concurrent.futures.Executor`` whose workers see the project's folder; they compute, this process
+        writes. Images whose worker died are given to a new executor. None = one after another, here.
+
+    Raises
+    ------
+    UsageError
+        No trained segmenter, or the project's classes are not those that it was trained on.
+    """
+    file = weights or newest_weights(project.folder)
+    job = _Job(project.folder, file, context_for(project, device).device, views)
+    model = _loaded(file, job.device, file.stat().st_mtime_ns).model
+    report = PredictReport(model=model)
+    stale = _stale(project, names, model, views, again, report)
+    _check_classes(project, _loaded(file, job.device, file.stat().st_mtime_ns))
+    work = partial(_predict_named, job)
+    with few_threads():
+        results = spread(work, [record.name for record, _ in stale], make_executor)
+        keys = {record.name: key for record, key in stale}
+        for done, (name, made) in enumerate(results):
+            progress(done, len(stale), f"predict {name}")
+            if isinstance(made, str):
+                report.failed.append(made)
+                continue
+            note_review(project, name)  # what the old prediction was worth is lost with it
+            project.put_result(name, "predicted", made, keys[name], _provenance(project, name, model, views))
+            report.predicted.append(name)
+    progress(len(stale), len(stale), "predict")
+    return report
+
+
+def _stale(
+    project: Project, names: Sequence[str] | None, model: str, views: int, again: bool, report: PredictReport
+) -> list[tuple[ImageRecord, str]]:
+    """Images whose prediction is of other weights, pixels or views, with the key that the new one gets."""
+    wanted = project.records() if names is None else [project.record(name) for name in names]
+    there = project.result_keys("predicted")
+    stale = []
+    for record in {r.name: r for r in wanted}.values():
+        key = digest("predicted", model, record.key, str(views))
+        if there.get(record.name) == key and not again:
+            report.up_to_date += 1
+        else:
+            stale.append((record, key))
+    return stale
+
+
+def _check_classes(project: Project, trained: Trained) -> None:
+    known = trained.recipe.classes
+    if project.classes.names[: len(known)] != known:
+        raise UsageError(
+            f"the segmenter {trained.model} knows the classes {', '.join(known)}, the project has"
+            f" {', '.join(project.classes.names)}; train on this project"
+        )
+
+
+def _provenance(project: Project, name: str, model: str, views: int) -> Provenance:
+    record = project.record(name)
+    sources = (f"image {record.sha256}",)
+    return Provenance("method", "segmenters/predict", now(), {"views": views}, model, sources, __version__)
+
+
+# --------------------------------------------------------------------------- one image
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker must know; small and picklable."""
+
+    project: Path
+    weights: Path
+    device: str
+    views: int
+
+
+def _predict_named(job: _Job, name: str) -> Made:
+    """The prediction of a project's image, or a line; runs in a worker."""
+    with Project.open(job.project) as project:
+        trained = _loaded(job.weights, job.device, job.weights.stat().st_mtime_ns)
+        context = context_for(project, job.device)
+        try:
+            return predict_image(
+                project, name, trained, Feed(trained.recipe, project, context), Tiling(views=job.views)
+            )
+        except (UnreadableImage, UsageError) as reason:
+            return str(reason)
+
+
+@lru_cache(maxsize=2)
+def _loaded(weights: Path, device: str, changed: int) -> Trained:
+    """The network of a file, read once a process and again when the file has changed."""
+    return read_trained(weights, device)
+
+
+def predict_image(
+    project: Project,
+    name: str,
+    trained: Trained,
+    feed: Feed,
+    tiling: Tiling = ONE_VIEW,
+    progress: Progress = no_progress,
+) -> Prediction:
+    """The prediction of a project's image. A network that sees pixels reads the file by tiles.
+
+    Raises
+    ------
+    UnreadableImage
+        The file is gone, changed or damaged.
+    UsageError
+        Its channels do not fit the network.
+    """
+    shape = project.record(name).shape
+    if trained.recipe.inputs == "features":
+        whole = project.image(name)
+        return _predict_features(trained, feed, whole, tiling, progress)
+
+    read = _ByBands(project.reader(name), feed, shape[1])
+    return predict_tiled(trained, shape, 1, read, tiling, progress, name)
+
+
+class _ByBands:
+    """Reads a band of rows at once, the image's full width: many files cannot be read by tiles, but by rows."""
+
+    def __init__(self, image: Callable[[Box4 | None], Image], feed: Feed, width: int) -> None:
+        self._image, self._feed, self._width = image, feed, width
+        self._rows, self._band = (-1, -1), (np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), bool))
+
+    def __call__(self, box: Box4) -> tuple[Float, Bool]:
+        y0, x0, y1, x1 = box
+        if self._rows != (y0, y1):
+            image = self._image((y0, 0, y1, self._width))
+            self._rows, self._band = (y0, y1), (self._feed(image)[0], image.valid)
+        x, valid = self._band
+        return x[:, :, x0:x1], valid[:, x0:x1]
+
+
+def _predict_features(trained: Trained, feed: Feed, image: Image, tiling: Tiling, progress: Progress) -> Prediction:
+    x, step = feed(image)
+
+    def read(box: Box4) -> tuple[Float, Bool]:
+        y0, x0, y1, x1 = box
+        part = x[:, y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)]
+        return part, image.valid[y0:y1, x0:x1]
+
+    return predict_tiled(trained, image.shape, step, read, tiling, progress, image.name)
+
+
+def predict_file(
+    project: Project,
+    file: Path,
+    trained: Trained,
+    feed: Feed,
+    tiling: Tiling = ONE_VIEW,
+    progress: Progress = no_progress,
+) -> dict[str, tuple[Prediction, Image]]:
+    """Predictions of the planes of a file that is not in the project, each with its (empty) image for the place.
+
+    The contrast is measured on the file, with the project's percentiles.
+    """
+    source = open_source(file)
+    found: dict[str, tuple[Prediction, Image]] = {}
+    for plane in source.planes:
+        limits = contrast(source, plane, project.settings.percentiles)
+        name = f"{file.name}@{plane}" if plane else file.name
+
+        def image(
+            box: Box4 | None, plane: str = plane, name: str = name, limits: tuple[Float, Float] = limits
+        ) -> Image:
+            key = digest(str(file), plane)
+            rgb = project.settings.rgb_channels if source.n_channels > 1 else None
+            return load(source, plane, name=name, key=key, contrast=limits, rgb_channels=rgb, box=box)
+
+        corner = image((0, 0, 1, 1))
+        if trained.recipe.inputs == "features":
+            made = _predict_features(trained, feed, image(None), tiling, progress)
+        else:
+            made = predict_tiled(
+                trained, source.shape, 1, _ByBands(image, feed, source.shape[1]), tiling, progress, name
+            )
+        found[name] = made, corner
+    return found
+
+
+def told_of(weights: Path) -> dict[str, object]:
+    """What the trainer wrote beside the weights: run, step, mIoU on the held-out images."""
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="np") as file:
+        found: dict[str, object] = json.loads((file.metadata() or {}).get("told", "{}"))
+    return found

@@ -1,0 +1,1 @@
+"""Networks that the trainer fits to a project: one recipe a file."""

@@ -1,0 +1,128 @@
+"""All that changes during a run: networks, optimiser, gate, order; and its checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from napari_wsss.errors import WsssError
+from napari_wsss.models.checkpoint import fit_weights
+from napari_wsss.protocols import Context
+from napari_wsss.trained import Recipe
+from napari_wsss.training.losses.cw_bass import Gate
+from napari_wsss.training.losses.hardness import HardnessHead
+from napari_wsss.training.settings import Training
+from napari_wsss.training.teacher import teacher_of
+from napari_wsss.training.tiles import Order
+
+KIND = "napari-wsss checkpoint 1"
+
+
+@dataclass(eq=False)
+class Learner:
+    """The state of a run.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    seconds : float
+        Spent in steps and looks, without pauses; goes on over interruptions.
+    best : float
+        Highest mIoU on the held-out images so far; -1 before the first look.
+    """
+
+    recipe: Recipe
+    student: nn.Module
+    teacher: nn.Module
+    hardness: HardnessHead | None
+    optimiser: torch.optim.AdamW
+    gate: Gate
+    order: Order | None = None
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        made = {"student": self.student, "teacher": self.teacher}
+        return made if self.hardness is None else {**made, "hardness": self.hardness}
+
+
+def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int) -> Learner:
+    """Random weights from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = recipe.network(context).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        width = int(student.classify.in_channels)
+        hardness = HardnessHead(width).to(context.device) if settings.hardness else None
+    parameters = [*student.parameters(), *(hardness.parameters() if hardness else ())]
+    optimiser = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay)
+    return Learner(recipe, student, teacher_of(student), hardness, optimiser, Gate(len(recipe.classes)))
+
+
+def to_bytes(learner: Learner) -> bytes:
+    """A checkpoint: every tensor, and the rest as JSON. Nothing in it is executed when it is read."""
+    tensors: dict[str, Tensor] = {}
+    for name, network in learner.networks.items():
+        tensors |= {f"{name}/{key}": t for key, t in network.state_dict().items()}
+    for number, state in learner.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{number}/{key}": torch.as_tensor(v) for key, v in state.items()}
+    facts = {
+        "recipe": asdict(learner.recipe),
+        "step": learner.step,
+        "seconds": learner.seconds,
+        "best": learner.best,
+        "order": None if learner.order is None else learner.order.as_json(),
+        "gate": asdict(learner.gate),
+    }
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    return save(plain, {"kind": KIND, "facts": json.dumps(facts)})
+
+
+def restore(path: Path, settings: Training, context: Context) -> Learner:
+    """The learner of a checkpoint.
+
+    Raises
+    ------
+    WsssError
+        The file is damaged or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except SafetensorError as error:
+        raise WsssError(f"{path}: is damaged ({error}); begin a new run") from error
+    if metadata.get("kind") != KIND:
+        raise WsssError(f"{path}: is no checkpoint of this version; begin a new run")
+    facts = json.loads(metadata["facts"])
+    recipe = Recipe.from_json(facts["recipe"])
+    learner = new_learner(recipe, settings, context, 0)
+    for name, network in learner.networks.items():
+        fit_weights(network, _below(tensors, f"{name}/"), str(path))
+    _restore_optimiser(learner.optimiser, _below(tensors, "optimiser/"))
+    learner.step, learner.seconds, learner.best = facts["step"], facts["seconds"], facts["best"]
+    learner.order = None if facts["order"] is None else Order.from_json(facts["order"])
+    learner.gate = Gate(**facts["gate"])
+    return learner
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, key = name.partition("/")
+        state.setdefault(int(number), {})[key] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

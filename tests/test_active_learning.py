@@ -1,0 +1,148 @@
+"""What to label next: places with reasons, a stable queue, answers that label only what is open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_wsss.active_learning import Asking, answer, next_regions, rank
+from napari_wsss.errors import UsageError
+from napari_wsss.project import Project
+from napari_wsss.types import Features, Mask, Prediction, Provenance
+from tests.toy_projects import BY, draw
+
+MADE = Provenance("method", "toy", "2026-11-20T10:00:00Z")
+SHAPE = (48, 56)
+
+
+def halves(border: int, best: float = 0.8) -> Prediction:
+    """Class 1 left of a border, class 2 right of it."""
+    p = np.full((2, *SHAPE), 1 - best, np.float16)
+    p[0, :, :border] = best
+    p[1, :, border:] = best
+    return Prediction((p.argmax(0) + 1).astype(np.uint16), p)
+
+
+@pytest.fixture
+def project(tmp_path):
+    draw(tmp_path / "images", 3)
+    with Project.create(tmp_path / "project", ["ground", "thing"]) as project:
+        project.add_images([tmp_path / "images"])
+        for n, best in enumerate((0.95, 0.6, 0.8)):
+            project.put_result(f"{n}.png", "predicted", halves(20 + n, best), "k", MADE)
+        yield project
+
+
+def test_the_unsurest_border_comes_first_with_its_reason(project):
+    found = rank(project, 3, Asking(diverse=False)).regions
+    assert [r.image for r in found] == ["1.png"] * 3
+    assert all(r.box[1] < 21 < r.box[3] for r in found)
+    assert found[0].score >= found[1].score >= found[2].score > 0
+    assert "ground" in found[0].why
+    assert "thing" in found[0].why
+    assert set(found[0].classes) == {1, 2}
+    assert rank(project, 3, Asking(diverse=False)) == rank(project, 3, Asking(diverse=False))
+
+
+def test_windows_of_a_batch_do_not_overlap(project):
+    found = rank(project, 60, Asking(reach=2, diverse=False)).regions
+    for name in {r.image for r in found}:
+        painted = np.zeros(SHAPE, int)
+        for r in found:
+            if r.image == name:
+                painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
+        assert painted.max() == 1
+
+
+def test_single_pixels_can_be_asked(project):
+    asking = Asking("ripu", {"form": "pixels", "around": "6"}, diverse=False)
+    found = rank(project, 5, asking).regions
+    assert all(r.pixels == 1 for r in found)
+    mine = [r.box[:2] for r in found if r.image == found[0].image]
+    assert all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) > 6 for i, a in enumerate(mine) for b in mine[:i])
+
+
+def test_constant_predictions_are_said_and_no_corner_is_asked(project):
+    for n in range(3):
+        flat = np.full((2, *SHAPE), 0.5, np.float16)
+        project.put_result(f"{n}.png", "predicted", Prediction(np.ones(SHAPE, np.uint16), flat), "k", MADE)
+    for strategy in ("ripu", "entropy", "margin"):
+        with pytest.raises(UsageError, match="tell no place from another"):
+            rank(project, 3, Asking(strategy))
+
+
+def test_the_queue_keeps_its_order_and_is_filled_up(project):
+    asking = Asking(diverse=False)
+    first = next_regions(project, 4, asking).regions
+    assert [r.id for r in first] == [1, 2, 3, 4]
+    assert next_regions(project, 3, asking).regions == first[:3]
+    answer(project, 2, "skip")
+    then = next_regions(project, 4, asking).regions
+    assert [r.id for r in then][:3] == [1, 3, 4]
+    assert then[3].id == 5
+    assert then[3].box != first[1].box or then[3].image != first[1].image  # what was skipped is not asked again
+    anew = next_regions(project, 4, asking, renew=True).regions
+    assert not {r.id for r in anew} & {2}
+    assert project.region(2).status == "skipped"
+
+
+def test_answers_label_only_the_open_pixels_of_the_region(project):
+    first, second, third = next_regions(project, 3, Asking(reach=2, diverse=False)).regions
+    y0, x0, y1, x1 = first.box
+    before = np.zeros(SHAPE, np.uint16)
+    before[y0, x0], before[0, 0] = 2, 1
+    project.edit_mask(first.image, (0, 0, *SHAPE), before, BY)
+    assert answer(project, first.id, 1) == first.pixels - 1
+    wanted = before.copy()
+    part = wanted[y0:y1, x0:x1]
+    part[part == 0] = 1
+    assert np.array_equal(project.accepted(first.image).labels, wanted)
+    assert answer(project, second.id, "skip") == 0
+    assert np.array_equal(project.accepted(first.image).labels, wanted)
+    assert answer(project, third.id, "accept") == third.pixels
+    a0, b0, a1, b1 = third.box
+    wanted[a0:a1, b0:b1] = project.result(third.image, "predicted").labels[a0:a1, b0:b1]
+    assert np.array_equal(project.accepted(third.image).labels, wanted)
+    assert [project.region(r.id).status for r in (first, second, third)] == ["class", "skipped", "accepted"]
+    with pytest.raises(UsageError, match="no class 7"):
+        answer(project, third.id, 7)
+    with pytest.raises(UsageError, match="no region 99"):
+        answer(project, 99, "accept")
+
+
+def test_a_half_labelled_region_asks_for_its_other_half(project):
+    mask = np.zeros(SHAPE, np.uint16)
+    mask[:24, :21], mask[:24, 21:] = 1, 2  # the upper half is accepted
+    project.accept("1.png", Mask(mask), BY)
+    best = rank(project, 4, Asking(reach=2, diverse=False)).regions
+    assert all(r.box[2] > 24 for r in best if r.image == "1.png")
+    plain = rank(project, 4, Asking(reach=2, cost=False, diverse=False)).regions
+    assert {r.image for r in plain} == {"1.png"}
+
+
+def test_everything_labelled_leaves_nothing_to_ask(project):
+    for n in range(3):
+        project.accept(f"{n}.png", Mask(np.ones(SHAPE, np.uint16)), BY)
+    with pytest.raises(UsageError, match="nothing is left to ask"):
+        rank(project, 3)
+
+
+def test_regions_that_look_alike_are_left_out(project):
+    def features(image) -> Features:
+        """All borders look the same but for one image."""
+        value = np.array([1.0, 0.0] if image.name == "0.png" else [0.0, 1.0], np.float32)
+        return Features(np.broadcast_to(value[:, None, None], (2, *SHAPE)).copy(), 1.0)
+
+    asking = Asking(reach=2, most=2)
+    assert {r.image for r in rank(project, 2, asking).regions} == {"1.png"}
+    assert {r.image for r in rank(project, 2, asking, features=features).regions} == {"0.png", "1.png"}
+
+
+def test_without_predictions_the_way_is_named(tmp_path):
+    draw(tmp_path / "images", 1)
+    with Project.create(tmp_path / "project", ["a"]) as project:
+        project.add_images([tmp_path / "images"])
+        with pytest.raises(UsageError, match="napari-wsss train"):
+            rank(project, 1)
+        with pytest.raises(UsageError, match="no acquisition named 'dreams'"):
+            rank(project, 1, Asking("dreams"))

@@ -1,0 +1,186 @@
+"""Predicting: any size, the same pixels elsewhere, nodata, files outside, workers that die."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+
+from napari_wsss.errors import WsssError
+from napari_wsss.models.multi_scale_head import Seen
+from napari_wsss.prediction import predict, told_of
+from napari_wsss.prediction_files import split_names, write_masks
+from napari_wsss.project import Project
+from napari_wsss.spreading import spread
+from napari_wsss.tiled_prediction import Tiling, cell_of, predict_tiled, starts
+from napari_wsss.trained import Recipe, Trained
+from napari_wsss.training.loop import train
+from tests.toy_projects import draw
+from tests.training.toy import QUICK, accepted
+
+
+class Brightness(torch.nn.Module):
+    """Class 2 where it is bright: what a pixel is answered depends on that pixel alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, x, size=None, drop=None):
+        return Seen(torch.cat([-self.gain * x, self.gain * x], 1), x)
+
+
+RECIPE = Recipe("plain", {}, "image", 1, ("dark", "bright"), mean=(0.5,), std=(1.0,))
+
+
+def run(values: np.ndarray, tiling: Tiling, valid: np.ndarray | None = None):
+    valid = np.ones(values.shape, bool) if valid is None else valid
+    boxes = []
+
+    def read(box):
+        y0, x0, y1, x1 = box
+        boxes.append(box)
+        return values[None, y0:y1, x0:x1], valid[y0:y1, x0:x1]
+
+    return predict_tiled(Trained(RECIPE, Brightness(), ""), values.shape, 1, read, tiling), boxes
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (40, 300), (129, 64), (200, 131)])
+def test_tiles_give_what_the_whole_gives(shape):
+    values = np.random.default_rng(0).random(shape).astype(np.float32)
+    whole, _ = run(values, Tiling(4096, 64))
+    tiled, boxes = run(values, Tiling(64, 32))
+    assert len(boxes) > 1 or max(shape) <= 64
+    assert np.array_equal(whole.labels, np.where(values > 0.5, 2, 1))
+    assert np.array_equal(whole.labels, tiled.labels)
+    assert np.allclose(whole.probabilities, tiled.probabilities, atol=2e-3)
+
+
+def test_every_pixel_is_covered_and_neighbours_overlap():
+    for length in (1, 64, 65, 200, 1000):
+        found = starts(length, 64, 16)
+        assert found[0] == 0
+        assert found[-1] + 64 >= length
+        assert all(b - a == 48 for a, b in itertools.pairwise(found))
+        assert len(found) == 1 or found[-1] + 16 < length  # the last one is not for nothing
+
+
+def test_nodata_gets_no_class_and_enters_no_mean():
+    values = np.full((700, 500), 0.9, np.float32)
+    valid = np.ones(values.shape, bool)
+    valid[100:301, 100:203] = False
+    values[~valid] = 0
+    found, _ = run(values, Tiling(256, 32), valid)
+    assert found.stride == cell_of(values.shape) == 2
+    assert (found.labels[~valid] == 0).all()
+    assert (found.labels[valid] == 2).all()
+    assert found.probabilities[:, 60:140, 60:90].max() == 0
+    assert np.allclose(found.probabilities[:, 50:150, 49].sum(0), 1, atol=1e-2)
+    assert np.allclose(found.probabilities[1, 50:150, 101], 1, atol=1e-2)  # the one cell that holds both
+
+
+def test_flipped_views_of_a_fair_network_agree():
+    values = np.random.default_rng(0).random((60, 70)).astype(np.float32)
+    one, four = run(values, Tiling())[0], run(values, Tiling(views=4))[0]
+    assert np.array_equal(one.labels, four.labels)
+    assert one.disagreement is None
+    assert four.disagreement.max() < 1e-3
+
+
+# --------------------------------------------------------------------------- projects
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    with accepted(folder) as project:
+        train(project, replace(QUICK, steps=3), device="cpu")
+        return project.folder
+
+
+def test_the_weights_give_the_same_pixels_elsewhere(trained, tmp_path):
+    with Project.open(trained) as project:
+        first = predict(project, device="cpu")
+        assert len(first.predicted) == 6
+        again = predict(project, device="cpu")
+        assert (len(again.predicted), again.up_to_date) == (0, 6)
+        maker = project.result_provenance("0.png", "predicted")
+        assert maker.model == first.model
+        mine = {r.name: project.result(r.name, "predicted") for r in project.records()}
+        file = next((trained / "runs").glob("*/weights.safetensors"))
+        assert told_of(file)["step"] == 3
+    other = Project.create(tmp_path / "other", ["background", "cell"])
+    other.add_images([trained.parent / "images"])
+    with other:
+        predict(other, weights=file, device="cpu")
+        for name, found in mine.items():
+            theirs = other.result(name, "predicted")
+            assert np.array_equal(theirs.labels, found.labels)
+            assert np.array_equal(theirs.probabilities, found.probabilities)
+
+
+def test_masks_are_written_for_images_of_the_project_and_for_others(trained, tmp_path):
+    draw(tmp_path / "more", 1, first=9)
+    (tmp_path / "bad.png").write_text("no picture")
+    with Project.open(trained) as project:
+        predict(project, device="cpu")
+        wanted = ["0.png", str(tmp_path / "more" / "9.png"), str(tmp_path / "bad.png")]
+        names, files = split_names(project, wanted)
+        assert (names, len(files)) == (["0.png"], 2)
+        failed: list[str] = []
+        assert write_masks(project, tmp_path / "out", names, files, None, "cpu", 1, failed=failed) == 2
+        assert len(failed) == 1
+        assert "bad.png" in failed[0]
+        written = np.array(Picture.open(tmp_path / "out" / "0.png"))
+        assert np.array_equal(written, project.result("0.png", "predicted").labels)
+    assert np.array(Picture.open(tmp_path / "out" / "9.png")).shape == (48, 56)
+
+
+def test_threads_of_an_executor_predict_the_same(trained):
+    with Project.open(trained) as project:
+        predict(project, device="cpu", again=True)
+        alone = project.result("3.png", "predicted").labels
+        spread_out = predict(project, device="cpu", again=True, make_executor=lambda: ThreadPoolExecutor(2))
+        assert len(spread_out.predicted) == 6
+        assert np.array_equal(project.result("3.png", "predicted").labels, alone)
+
+
+# --------------------------------------------------------------------------- workers that die
+
+
+def _die_once(marker: str, number: int) -> int:
+    if number == 3 and not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(9)
+    return number * number
+
+
+class _DieOnce:
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
+
+    def __call__(self, number: int) -> int:
+        return _die_once(self.marker, number)
+
+
+def _always_die(number: int) -> int:
+    os._exit(9)
+
+
+def test_a_worker_that_is_killed_in_the_middle_costs_nothing(tmp_path):
+    work = _DieOnce(tmp_path / "marker")
+    found = dict(spread(work, list(range(8)), lambda: ProcessPoolExecutor(2)))
+    assert (tmp_path / "marker").exists()
+    assert found == {n: n * n for n in range(8)}
+    with pytest.raises(BrokenProcessPool), ProcessPoolExecutor(1) as executor:
+        executor.submit(_always_die, 1).result()
+    with pytest.raises(WsssError, match="workers died 4 times"):
+        list(spread(_always_die, [1], lambda: ProcessPoolExecutor(1)))
