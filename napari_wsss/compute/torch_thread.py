@@ -117,6 +117,13 @@ class TorchThread(Executor):
         """As the standard library's: run ``fn`` when its turn comes."""
         return self.start(lambda job: fn(*args, **kwargs), what=getattr(fn, "__name__", ""))
 
+    def drop(self, slot: str) -> None:
+        """Stop the slot's job, waiting or running."""
+        with self._ready:
+            job = self._slots.pop(slot, None)
+        if job is not None:
+            job.stop()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the thread once the queue is empty, or at once with ``cancel_futures``."""
         with self._ready:
