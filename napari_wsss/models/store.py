@@ -17,7 +17,6 @@ from napari_wsss.models.catalogue import Entry, entries, entry
 from napari_wsss.models.checkpoint import file_hash
 from napari_wsss.types import Progress, no_progress
 
-
 _CHUNK = 1 << 20
 
 

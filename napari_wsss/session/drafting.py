@@ -32,6 +32,9 @@ class Drafting:
     def click(self, y: int, x: int, positive: bool = True) -> None:
         """A click on the object, or (not positive) beside it."""
         opened = self._session.opened
+        if self._session.is_opening:
+            self._session.told.emit("The image is still being opened; click again.")
+            return
         if opened is None or not (0 <= y < opened.shape[0] and 0 <= x < opened.shape[1]):
             self._session.told.emit("That is outside the image.")
             return

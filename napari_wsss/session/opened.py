@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session.draft import Draft
 from napari_wsss.session.steps import History
 from napari_wsss.types import Box4, Cam, Instances, Labels, Mark, Mask, PixelSize, PseudoLabels, Stroke, Tags
+
+_WHOLE = 2**24  # pixels of an image that is read whole for its thumbnail
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,6 +63,15 @@ class Opened:
     @property
     def shape(self) -> tuple[int, int]:
         return self.record.shape
+
+    def preview(self, what: Literal["pseudo", "refined"], box: Box4 | None = None) -> Labels | None:
+        """What a stage made, with the person's strokes on top, within a box; None where it made nothing."""
+        found = self.pseudo if what == "pseudo" else self.refined
+        if found is None:
+            return None
+        y0, x0, y1, x1 = box or (0, 0, *self.shape)
+        drawn = self.scribbles[y0:y1, x0:x1]
+        return np.where(drawn > 0, drawn, found.labels[y0:y1, x0:x1]).astype(np.uint16)
 
     def free_instance(self) -> int:
         """An object id that nothing in the image has."""
@@ -130,3 +141,26 @@ def results(project: Project, name: str) -> tuple[Cam | None, PseudoLabels | Non
         pseudo if isinstance(pseudo, PseudoLabels) else None,
         refined if isinstance(refined, Mask) else None,
     )
+
+
+def thumbnail(project: Project, record: ImageRecord, most: tuple[int, int]) -> NDArray[np.uint8]:
+    """A small picture, uint8 (h, w, 3), at most so large; of a very large image its middle."""
+    from PIL import Image as Pillow
+
+    from napari_wsss import images
+
+    source = project.source(record.name)
+    h, w = record.shape
+    box = None
+    if h * w > _WHOLE:
+        y0, x0 = max(0, h // 2 - 1024), max(0, w // 2 - 1024)
+        box = y0, x0, min(h, y0 + 2048), min(w, x0 + 2048)
+    raw, _ = source.read(record.plane, box)
+    channels = list(images.default_rgb(source)) if source.n_channels > 1 else [0, 0, 0]
+    step = max(1, max(raw.shape[1:]) // 256)
+    small = np.nan_to_num(raw[channels][:, ::step, ::step].astype(np.float32))
+    low, high = np.percentile(small, (1, 99), axis=(1, 2), keepdims=True)
+    eight = (np.clip((small - low) / np.maximum(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
+    picture = Pillow.fromarray(np.ascontiguousarray(eight.transpose(1, 2, 0)))
+    picture.thumbnail((most[1], most[0]))
+    return np.array(picture)

@@ -193,6 +193,11 @@ class Session:
                 self.when_done(self.start(see, slot, f"looking at {which}", Priority.IDLE), lambda _: None)
 
     @property
+    def is_opening(self) -> bool:
+        """Another image than the one shown is being read."""
+        return bool(self._opening)
+
+    @property
     def name(self) -> str:
         """Of the image that is open or being opened; '' if there is none."""
         return self._opening or (self.opened.name if self.opened else "")
