@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,8 @@ def written(layer: Image, folder: Path) -> Path:
 
 def _finest(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def natural(name: str) -> list[Any]:
+    """Sorting key by which plane 2 comes before plane 10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

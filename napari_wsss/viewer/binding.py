@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import weakref
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from napari_wsss.compute import torch_thread
@@ -26,6 +25,7 @@ from napari_wsss.viewer.main_thread import MainThread
 from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.preferences import preference
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
@@ -75,12 +75,13 @@ class Binding:
         self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.dims.events.current_step.connect(self._on_step)
         for event in ("center", "zoom"):
-            getattr(self.viewer.camera.events, event).connect(self._on_camera)
+            getattr(self.viewer.scene.camera.events, event).connect(self._on_camera)
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        self._later.stop()
-        self._view_timer.stop()
+        for timer in (self._later, self._view_timer):
+            if isalive(timer):  # Qt may have gone first
+                timer.stop()
         self.session.close()
 
     # ------------------------------------------------------------------ images
@@ -99,7 +100,7 @@ class Binding:
         def added(names: list[str]) -> None:
             if not names:
                 return
-            adopted = Adopted(layer, tuple(sorted(names, key=_natural)))
+            adopted = Adopted(layer, tuple(sorted(names, key=adopting.natural)))
             if int(np.prod(adopted.leading)) != len(names):
                 session.open(adopted.names[0])
                 return
@@ -153,12 +154,8 @@ class Binding:
         self._show_results()
         self.sync_marks()
         self._restore_view()
-        if self.tool in ("point", "negative") and layers.role_of(
-            self.viewer.layers.selection.active or Image(_DOT)
-        ) in (
-            None,
-            "image",
-        ):
+        active = self.viewer.layers.selection.active
+        if active is None or active is self.image:  # nothing of ours in hand yet
             self.use(self.tool)
 
     def _on_project(self) -> None:
@@ -363,7 +360,7 @@ class Binding:
 
     def _remember_view(self) -> None:
         if self.session.opened is not None:
-            camera = self.viewer.camera
+            camera = self.viewer.scene.camera
             self.session.view = {
                 "center": [float(c) for c in camera.center[-2:]],
                 "zoom": float(camera.zoom),
@@ -376,28 +373,9 @@ class Binding:
         view, self.session.view = dict(self.session.view), {}
         opened = self.session.opened
         if opened is not None and view.get("image") == opened.name and "zoom" in view:
-            self.viewer.camera.center = (0.0, *view["center"])
-            self.viewer.camera.zoom = view["zoom"]
+            self.viewer.scene.camera.center = (0.0, *view["center"])
+            self.viewer.scene.camera.zoom = view["zoom"]
             self.session.view = {**view, "image": ""}
-
-
-_DOT = np.zeros((1, 1))
-_BOUND: weakref.WeakKeyDictionary[ViewerModel, Binding] = weakref.WeakKeyDictionary()
-
-
-def binding_of(viewer: ViewerModel) -> Binding:
-    """The viewer's binding, made when first asked for; a viewer has one session, whatever docks come and go."""
-    plain = getattr(viewer, "__wrapped__", viewer)
-    if plain not in _BOUND:
-        _BOUND[plain] = Binding(plain)
-    return _BOUND[plain]
-
-
-def release(viewer: ViewerModel) -> None:
-    """The viewer's window is gone."""
-    bound = _BOUND.pop(getattr(viewer, "__wrapped__", viewer), None)
-    if bound is not None:
-        bound.close()
 
 
 def _timer(milliseconds: int, what: Callable[[], None]) -> QTimer:
@@ -408,10 +386,6 @@ def _timer(milliseconds: int, what: Callable[[], None]) -> QTimer:
     return timer
 
 
-def _natural(name: str) -> list[Any]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
 def _preferences() -> dict[str, Any]:
     """What the person set in napari's preferences."""
-    return {}
+    return {"device": str(preference("compute", "device", "auto"))}

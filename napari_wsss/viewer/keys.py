@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_wsss.viewer.preferences import preference
+
 if TYPE_CHECKING:
     from napari_wsss.viewer.binding import Binding
 
-KEYS: Mapping[str, str] = {
+DEFAULT_KEYS: Mapping[str, str] = {
     "accept": "W",
     "reject": "Q",
     "next": "N",
@@ -31,7 +33,17 @@ KEYS: Mapping[str, str] = {
     "paint": "Alt-6",
     "erase": "Alt-7",
 }
-"""Action to key, as napari writes keys."""
+"""Action to key, as napari writes keys; a person changes them in napari's preferences (page of this plugin)."""
+
+
+def key_of(action: str) -> str:
+    """The key of an action, as the person set it."""
+    return str(preference("keys", f"{action}_key", DEFAULT_KEYS[action]))
+
+
+def shown(action: str) -> str:
+    """The key as a button shows it."""
+    return key_of(action).replace("Shift-", "⇧").replace("Control-", "Ctrl+").replace("Alt-", "Alt+")
 
 
 def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
@@ -53,7 +65,7 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
 def bind(target: Layer | ViewerModel, binding: Binding) -> None:
     """Bind every key on a layer of ours, or on the viewer (where any layer's own keys go first)."""
     for name, what in actions(binding).items():
-        target.bind_key(KEYS[name], _calls(what), overwrite=True)
+        target.bind_key(key_of(name), _calls(what), overwrite=True)
     for digit in range(1, 10):
         target.bind_key(str(digit), _calls(partial(binding.session.choose_class, digit)), overwrite=True)
 

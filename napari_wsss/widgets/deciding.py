@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_wsss.viewer.binding import Binding
-from napari_wsss.viewer.keys import KEYS, actions
+from napari_wsss.viewer.keys import actions, shown
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 
@@ -20,10 +23,10 @@ class Deciding(QWidget):
         super().__init__()
         self._binding, self._session = binding, binding.session
         do = actions(binding)
-        self.accept = QPushButton(f"Accept  {KEYS['accept']}")
-        self.reject = QPushButton(f"Reject  {KEYS['reject']}")
-        self.previous = QPushButton(f"Previous  {KEYS['previous'].replace('Shift-', '⇧')}")
-        self.next = QPushButton(f"Next  {KEYS['next']}")
+        self.accept = QPushButton(f"Accept  {shown('accept')}")
+        self.reject = QPushButton(f"Reject  {shown('reject')}")
+        self.previous = QPushButton(f"Previous  {shown('previous')}")
+        self.next = QPushButton(f"Next  {shown('next')}")
         self.undo, self.redo, self.skip = QToolButton(), QToolButton(), QToolButton()
         self._icons = {
             "accept": self.accept, "reject": self.reject, "previous": self.previous, "next": self.next,
@@ -33,13 +36,13 @@ class Deciding(QWidget):
             "accept": "The object becomes ground truth; accepted objects are never changed by anything automatic",
             "reject": "Drop the object and its clicks",
             "previous": "The image before", "next": "The next image",
-            "undo": f"Take the last action back  [{KEYS['undo']}]", "redo": f"Do it again  [{KEYS['redo']}]",
+            "undo": f"Take the last action back  [{shown('undo')}]", "redo": f"Do it again  [{shown('redo')}]",
             "skip": "Set this image aside (or take it up again)",
         }  # fmt: skip
         for name, button in self._icons.items():
             button.setToolTip(tips[name])
             button.setIconSize(QSize(16, 16))
-            button.clicked.connect(lambda checked=False, what=do.get(name, self._session.skip): what())
+            button.clicked.connect(_calls(do.get(name, self._session.skip)))
         self.objects = QCheckBox("each accept is an object of its own")
         self.objects.setToolTip("Off: accepted pixels get a class but no object number (semantic labelling)")
         self.objects.setChecked(self._session.objects)
@@ -102,7 +105,7 @@ class Deciding(QWidget):
         if opened is None:
             return "Open any image in napari (File > Open, or drop it here), or a project folder."
         if opened.draft is not None:
-            return f"Right click where it is not, click what is missing, or paint. Then accept: {KEYS['accept']}."
+            return f"Right click where it is not, click what is missing, or paint. Then accept: {shown('accept')}."
         name = self._session.classes[self._session.class_id - 1].name
         return f"Click an object of class <b>{name}</b>: its mask appears. Keys 1-9 choose the class."
 
@@ -116,3 +119,10 @@ class Deciding(QWidget):
 
     def _count_objects(self, on: bool) -> None:
         self._session.objects = on
+
+
+def _calls(what: Callable[[], Any]) -> Callable[[], None]:
+    def on_click() -> None:
+        what()
+
+    return on_click

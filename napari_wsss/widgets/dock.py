@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
@@ -9,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
-from napari_wsss.viewer.binding import binding_of, release
+from napari_wsss.viewer.bound import binding_of, release
 from napari_wsss.widgets.classes import ClassTable
 from napari_wsss.widgets.deciding import Deciding
 from napari_wsss.widgets.export import Export
@@ -29,7 +31,7 @@ class Dock(QWidget):
         super().__init__()
         self.binding = binding_of(napari_viewer)
         session = self.binding.session
-        self._window: QWidget | None = None
+        self._watched = False
         self.go_on = QPushButton()
         self.go_on.clicked.connect(self._go_on)
         self.project = ProjectBar(self.binding)
@@ -76,7 +78,7 @@ class Dock(QWidget):
         outer.setSpacing(4)
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(inner.minimumSizeHint().width() + 8)
 
     def _offer(self) -> None:
         """Going on where the last session ended is one click, while nothing is open."""
@@ -104,7 +106,7 @@ class Dock(QWidget):
         """The window that holds the dock ends the session when it goes."""
         super().showEvent(event)  # type: ignore[arg-type]
         window = self.window()
-        if window is not self._window and window is not self:
-            self._window = window
-            viewer = self.binding.viewer
-            window.destroyed.connect(lambda: release(viewer))
+        if window is not self and not self._watched:
+            self._watched = True
+            viewer = weakref.ref(self.binding.viewer)
+            window.destroyed.connect(lambda: release(viewer()))

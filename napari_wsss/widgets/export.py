@@ -24,12 +24,15 @@ class Export(QWidget):
             self.form.addItem(name.replace("_", "-"))
             self.form.setItemData(self.form.count() - 1, registry.summary("exporters", name), 3)  # tooltip
         self.form.setCurrentText("coco")
+        for combo in (self.what, self.form):
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(8)
         self.button = QPushButton("Export…")
         self.button.setToolTip("Choose an empty folder; a manifest tells who made each mask, from what and when")
         self.button.clicked.connect(self._ask)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.what, QLabel("masks as"), self.form, self.button):
+        for widget in (self.what, QLabel("as"), self.form, self.button):
             row.addWidget(widget)
         for signal in (session.project_changed, session.work_changed):
             listen(self, signal, self.refresh)

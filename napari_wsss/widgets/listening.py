@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,5 +13,11 @@ from qtpy.QtWidgets import QWidget
 def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) -> None:
     """Connect a widget's method until Qt deletes the widget; does not keep it alive."""
     signal.connect(slot)
-    disconnect = signal.disconnect
-    widget.destroyed.connect(lambda: disconnect(slot, missing_ok=True))
+    method = weakref.WeakMethod(slot)
+
+    def disconnect() -> None:
+        alive = method()
+        if alive is not None:
+            signal.disconnect(alive, missing_ok=True)
+
+    widget.destroyed.connect(disconnect)

@@ -22,7 +22,7 @@ from napari_wsss import registry
 from napari_wsss.choices import DEFAULTS, KIND, STAGES, StageName
 from napari_wsss.errors import WsssError
 from napari_wsss.viewer.binding import Binding
-from napari_wsss.viewer.keys import KEYS
+from napari_wsss.viewer.keys import shown
 from napari_wsss.viewer.layers import Role
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
@@ -53,7 +53,7 @@ class Stages(QWidget):
         self.run_all = QPushButton("Run all")
         self.run_all.setToolTip("Compute the stages of every image that are out of date; clicks still come first")
         self.run_all.clicked.connect(lambda: self._run(None))
-        self.accept_image = QPushButton(f"Accept image  ⇧{KEYS['accept_image'][-1]}")
+        self.accept_image = QPushButton(f"Accept image  {shown('accept_image')}")
         self.accept_image.setToolTip("The refined mask becomes ground truth where a person said nothing else")
         self.accept_image.clicked.connect(lambda: self._session.working.accept_result("refined"))
         buttons = QHBoxLayout()

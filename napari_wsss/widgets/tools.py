@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from napari_wsss.viewer.binding import Binding, Tool
-from napari_wsss.viewer.keys import KEYS
+from napari_wsss.viewer.keys import shown
 from napari_wsss.widgets.icons import icon
 
 TOOLS: dict[Tool, tuple[str, str]] = {
@@ -37,7 +37,7 @@ class ToolRow(QWidget):
             button = QToolButton(text=title, checkable=True)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             button.setIconSize(QSize(20, 20))
-            button.setToolTip(f"{tip}  [{KEYS[name]}]")
+            button.setToolTip(f"{tip}  [{shown(name)}]")
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumWidth(10)
             button.clicked.connect(lambda checked, tool=name: self._use(tool))
