@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,16 @@ class Draft:
     def tokens(self) -> frozenset[int]:
         """Of all its marks and clicks."""
         return frozenset((*(c.token for c in self.clicks), *(t for t, _ in self.boxes), *self.strokes))
+
+
+def renumbered(draft: Draft, numbers: Mapping[int, int]) -> Draft:
+    """The draft with the journal's numbers for tokens, as another session will know its marks."""
+    return replace(
+        draft,
+        clicks=tuple(replace(c, token=numbers.get(c.token, c.token)) for c in draft.clicks),
+        boxes=tuple((numbers.get(token, token), box) for token, box in draft.boxes),
+        strokes=tuple(numbers.get(token, token) for token in draft.strokes),
+    )
 
 
 def to_json(draft: Draft) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Knows neither Qt nor napari nor torch. Views read it, call its verbs and listen 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,16 +15,17 @@ from psygnal import Signal
 
 from napari_wsss.acceptance import by_person
 from napari_wsss.compute import Job, Priority, TorchThread
-from napari_wsss.errors import Cancelled, UsageError, WsssError
+from napari_wsss.errors import Cancelled, UsageError
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session import opened as images
 from napari_wsss.session import resume
-from napari_wsss.session.draft import Draft, around
+from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
 from napari_wsss.session.steps import History, Step
+from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
@@ -377,25 +377,6 @@ class Session:
         if draft is not None:
             draft = renumbered(draft, self.opened.numbers)
         resume.write_place(self.project.folder, resume.Place(self.opened.name, self.class_id, draft, self.view))
-
-
-def renumbered(draft: Draft, numbers: Mapping[int, int]) -> Draft:
-    """The draft with the journal's numbers for tokens, as another session will know its marks."""
-    return replace(
-        draft,
-        clicks=tuple(replace(c, token=numbers.get(c.token, c.token)) for c in draft.clicks),
-        boxes=tuple((numbers.get(token, token), box) for token, box in draft.boxes),
-        strokes=tuple(numbers.get(token, token) for token in draft.strokes),
-    )
-
-
-def in_words(error: BaseException) -> str:
-    """An error as a person reads it, with a way out where we know one."""
-    if isinstance(error, WsssError):
-        return str(error)
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return "Not enough memory on the device; choose the CPU in Preferences > Plugins, or close other programs."
-    return f"{type(error).__name__}: {error}"
 
 
 def _extent(stroke: Stroke) -> Box4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -26,11 +27,11 @@ from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
 from napari_wsss.viewer.preferences import preference
+from napari_wsss.viewer.sight import Sight, single_shot
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
 _PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
-_VIEW_AFTER = 400  # ms without a change
 
 
 class Binding:
@@ -54,8 +55,8 @@ class Binding:
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
         self.picture = PictureLayer(viewer)
-        self._later = _timer(0, self.sync_marks)
-        self._view_timer = _timer(_VIEW_AFTER, self._remember_view)
+        self._later = single_shot(0, self.sync_marks)
+        self.sight = Sight(viewer, self.session)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self._listen()
         bind(viewer, self)
@@ -74,12 +75,10 @@ class Binding:
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.dims.events.current_step.connect(self._on_step)
-        for event in ("center", "zoom"):
-            getattr(self.viewer.scene.camera.events, event).connect(self._on_camera)
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self._view_timer):
+        for timer in (self._later, self.sight.timer):
             if isalive(timer):  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -111,12 +110,24 @@ class Binding:
 
     def adopt_first(self) -> None:
         """Label the selected image layer, or the topmost one, if nothing is open yet."""
-        if self.session.project is not None:
+        if self._take_dropped() or self.session.project is not None:
             return
         images = [x for x in self.viewer.layers if isinstance(x, Image) and layers.role_of(x) is None]
         chosen = [x for x in images if x in self.viewer.layers.selection]
         if images:
             self.adopt((chosen or images)[-1])
+
+    def _take_dropped(self) -> bool:
+        """A project folder that napari's reader opened as plain layers becomes the session's project."""
+        read = {x: x.metadata["wsss"]["project"] for x in self.viewer.layers if _was_read(x)}
+        for layer in read:
+            self.viewer.layers.remove(layer)
+        if read:
+            try:
+                self.session.open_project(Path(next(iter(read.values()))))
+            except WsssError as error:
+                self.session.failed.emit(str(error))
+        return bool(read)
 
     def _adopted_of(self, name: str) -> Adopted | None:
         return next((a for a in self._adopted if name in a.names and a.layer in self.viewer.layers), None)
@@ -153,7 +164,7 @@ class Binding:
             self.layer("scribbles")
         self._show_results()
         self.sync_marks()
-        self._restore_view()
+        self.sight.restore()
         active = self.viewer.layers.selection.active
         if active is None or active is self.image:  # nothing of ours in hand yet
             self.use(self.tool)
@@ -271,7 +282,7 @@ class Binding:
 
     def _on_inserted(self, event: Any) -> None:
         """An image opened beside the dock becomes what is labelled, while there is nothing else."""
-        if isinstance(event.value, Image) and layers.role_of(event.value) is None:
+        if (isinstance(event.value, Image) and layers.role_of(event.value) is None) or _was_read(event.value):
             QTimer.singleShot(0, self.adopt_first)
 
     # ------------------------------------------------------------------ marks, results, tools
@@ -353,37 +364,11 @@ class Binding:
             layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
         self.sync_marks()
 
-    # ------------------------------------------------------------------ the view
 
-    def _on_camera(self) -> None:
-        self._view_timer.start()
-
-    def _remember_view(self) -> None:
-        if self.session.opened is not None:
-            camera = self.viewer.scene.camera
-            self.session.view = {
-                "center": [float(c) for c in camera.center[-2:]],
-                "zoom": float(camera.zoom),
-                "image": self.session.opened.name,
-            }
-            self.session.write_place()
-
-    def _restore_view(self) -> None:
-        """Once, after a project was opened: the place where the person left it."""
-        view, self.session.view = dict(self.session.view), {}
-        opened = self.session.opened
-        if opened is not None and view.get("image") == opened.name and "zoom" in view:
-            self.viewer.scene.camera.center = (0.0, *view["center"])
-            self.viewer.scene.camera.zoom = view["zoom"]
-            self.session.view = {**view, "image": ""}
-
-
-def _timer(milliseconds: int, what: Callable[[], None]) -> QTimer:
-    timer = QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(what)
-    return timer
+def _was_read(layer: Layer) -> bool:
+    """A layer that our reader made of a project folder."""
+    mark = layer.metadata.get("wsss")
+    return isinstance(mark, dict) and "project" in mark
 
 
 def _preferences() -> dict[str, Any]:

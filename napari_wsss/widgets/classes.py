@@ -28,7 +28,7 @@ from napari_wsss.widgets.listening import listen
 
 _KEY, _NAME, _TAG = range(3)
 _ROW = 24
-_TAGS = {None: ("·", "nothing said"), True: ("✓ here", "in this image"), False: ("✗ not", "not in this image")}
+_TAGS = {None: ("tag", "nothing said"), True: ("✓ here", "in this image"), False: ("✗ not", "not in this image")}
 
 
 class ClassTable(QWidget):
@@ -83,7 +83,9 @@ class ClassTable(QWidget):
             self.table.setRowHeight(row, _ROW)
             self._put(row, _KEY, str(c.id) if c.id < 10 else "", f"key {c.id}" if c.id < 10 else "no key")
             self._put(row, _NAME, c.name, "double-click to rename", editable=True).setIcon(swatch(c.colour))
-            self._put(row, _TAG, *self._tag(c.id))
+            tag = self._put(row, _TAG, *self._tag(c.id))
+            if tag.text() == _TAGS[None][0]:
+                tag.setForeground(QColor("#80868f"))
         self.table.setFixedHeight(min(max(len(classes), 2), 6) * _ROW + 4)
         self.complete.setChecked(opened is not None and opened.tags.complete)
         self._filling = False

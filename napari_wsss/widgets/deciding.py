@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.viewer.keys import actions, shown
@@ -43,7 +43,7 @@ class Deciding(QWidget):
             button.setToolTip(tips[name])
             button.setIconSize(QSize(16, 16))
             button.clicked.connect(_calls(do.get(name, self._session.skip)))
-        self.objects = QCheckBox("each accept is an object of its own")
+        self.objects = QCheckBox("each is an object of its own")
         self.objects.setToolTip("Off: accepted pixels get a class but no object number (semantic labelling)")
         self.objects.setChecked(self._session.objects)
         self.objects.toggled.connect(self._count_objects)
@@ -68,17 +68,17 @@ class Deciding(QWidget):
             grid.addWidget(button, 0, 2 * column, 1, 2)
         grid.addWidget(self.previous, 1, 0, 1, 2)
         grid.addWidget(self.next, 1, 2, 1, 2)
-        grid.addWidget(self.undo, 0, 4)
-        grid.addWidget(self.redo, 0, 5)
-        grid.addWidget(self.skip, 1, 4, 1, 2)
-        self.skip.setSizePolicy(self.next.sizePolicy())
+        below = QHBoxLayout()
+        below.addWidget(self.objects, 1)
+        for button in (self.undo, self.redo, self.skip):
+            below.addWidget(button)
         for column in range(4):
             grid.setColumnStretch(column, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(grid)
-        column.addWidget(self.objects)
+        column.addLayout(below)
         column.addWidget(self.hint)
 
     def restyle(self) -> None:

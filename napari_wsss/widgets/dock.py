@@ -5,9 +5,9 @@ from __future__ import annotations
 import weakref
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
@@ -19,6 +19,7 @@ from napari_wsss.widgets.images import ImageStrip
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
+from napari_wsss.widgets.section import Section
 from napari_wsss.widgets.stages import Stages
 from napari_wsss.widgets.status import Status
 from napari_wsss.widgets.tools import ToolRow
@@ -61,12 +62,7 @@ class Dock(QWidget):
             ("Counts and areas", self.objects, False),
             ("Export", self.export, False),
         ):
-            section = QCollapsible(title)
-            section.setDuration(0)
-            section.addWidget(widget)
-            if unfolded:
-                section.expand(animate=False)
-            column.addWidget(section)
+            column.addWidget(Section(title, widget, unfolded))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -78,7 +74,7 @@ class Dock(QWidget):
         outer.setSpacing(4)
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
-        self.setMinimumWidth(inner.minimumSizeHint().width() + 8)
+        self._inner = inner
 
     def _offer(self) -> None:
         """Going on where the last session ended is one click, while nothing is open."""
@@ -102,9 +98,15 @@ class Dock(QWidget):
         for part in (self.tools, self.deciding, self.stages):
             part.restyle()
 
+    def _fit(self) -> None:
+        """Wide enough for the theme's buttons, which are known once it is shown."""
+        if isalive(self):
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
+
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""
         super().showEvent(event)  # type: ignore[arg-type]
+        QTimer.singleShot(0, self._fit)
         window = self.window()
         if window is not self and not self._watched:
             self._watched = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_wsss import registry
 from napari_wsss.session import Session
@@ -30,10 +30,14 @@ class Export(QWidget):
         self.button = QPushButton("Export…")
         self.button.setToolTip("Choose an empty folder; a manifest tells who made each mask, from what and when")
         self.button.clicked.connect(self._ask)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.what, QLabel("as"), self.form, self.button):
-            row.addWidget(widget)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(3)
+        for row, (text, widget) in enumerate((("masks", self.what), ("format", self.form))):
+            grid.addWidget(QLabel(text), row, 0)
+            grid.addWidget(widget, row, 1)
+        grid.addWidget(self.button, 2, 0, 1, 2)
+        grid.setColumnStretch(1, 1)
         for signal in (session.project_changed, session.work_changed):
             listen(self, signal, self.refresh)
         self.refresh()

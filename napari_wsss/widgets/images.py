@@ -89,7 +89,9 @@ class ImageStrip(QWidget):
             painter.drawPixmap(max(0, at[0]), max(0, at[1]), picture)
         painter.fillRect(0, _ICON.height() - 5, _ICON.width(), 5, QColor(COLOURS[record.state]))
         painter.end()
-        return QIcon(pixmap)
+        made = QIcon(pixmap)
+        made.addPixmap(pixmap, QIcon.Mode.Selected)  # without the selection's tint
+        return made
 
     def _next_thumbnail(self) -> None:
         """One at a time, when nothing else runs."""

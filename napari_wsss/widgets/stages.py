@@ -28,7 +28,7 @@ from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.params import form
 
-_TITLES: dict[StageName, str] = {"cam": "Activation maps", "pseudo": "Pseudo-labels", "refine": "Refined masks"}
+_TITLES: dict[StageName, str] = {"cam": "Maps", "pseudo": "Pseudo-labels", "refine": "Refined"}
 _LAYER: dict[StageName, Role] = {"cam": "cam", "pseudo": "pseudo", "refine": "refined"}
 
 
@@ -53,18 +53,19 @@ class Stages(QWidget):
         self.run_all = QPushButton("Run all")
         self.run_all.setToolTip("Compute the stages of every image that are out of date; clicks still come first")
         self.run_all.clicked.connect(lambda: self._run(None))
-        self.accept_image = QPushButton(f"Accept image  {shown('accept_image')}")
+        self.accept_image = QPushButton(f"Accept refined mask  {shown('accept_image')}")
         self.accept_image.setToolTip("The refined mask becomes ground truth where a person said nothing else")
         self.accept_image.clicked.connect(lambda: self._session.working.accept_result("refined"))
         buttons = QHBoxLayout()
         buttons.setSpacing(3)
-        for button in (self.run_image, self.run_all, self.accept_image):
+        for button in (self.run_image, self.run_all):
             buttons.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(self._grid)
         column.addLayout(buttons)
+        column.addWidget(self.accept_image)
         for signal in (self._session.project_changed, self._session.image_opened, self._session.results_changed):
             listen(self, signal, self.refresh)
         listen(self, self._session.work_changed, self.refresh)

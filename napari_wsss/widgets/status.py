@@ -25,7 +25,7 @@ class Status(QWidget):
         row.addWidget(self.line, 1)
         row.addWidget(self.cancel)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(6, 0, 6, 0)
         column.setSpacing(2)
         column.addLayout(row)
         column.addWidget(self.bar)

@@ -14,7 +14,7 @@ from napari_wsss.widgets.icons import icon
 TOOLS: dict[Tool, tuple[str, str]] = {
     "point": ("Point", "Click an object: its mask appears. Right click or Shift+click: not this."),
     "negative": ("Not", "Click where the object is not; right click or Shift+click adds to it."),
-    "scribble": ("Scribble", "Draw strokes of the chosen class, for the stages to learn from."),
+    "scribble": ("Stroke", "Draw strokes of the chosen class, for the stages to learn from."),
     "box": ("Box", "Draw a box around an object."),
     "block": ("Block", "Draw a rectangle that is wholly of the chosen class."),
     "paint": ("Paint", "Paint pixels into the proposed object."),
@@ -39,6 +39,9 @@ class ToolRow(QWidget):
             button.setIconSize(QSize(20, 20))
             button.setToolTip(f"{tip}  [{shown(name)}]")
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            font = button.font()
+            font.setPointSizeF(font.pointSizeF() - 0.8)
+            button.setFont(font)
             button.setMinimumWidth(10)
             button.clicked.connect(lambda checked, tool=name: self._use(tool))
             self._group.addButton(button)
