@@ -135,7 +135,7 @@ def picture(project: Project, record: ImageRecord) -> Picture:
 
 def results(project: Project, name: str) -> tuple[Cam | None, PseudoLabels | None, Mask | None]:
     """What the stages made of an image."""
-    cam, pseudo, refined = (project.result(name, stage) for stage in ("cam", "pseudo", "refined"))  # type: ignore[arg-type]
+    cam, pseudo, refined = (project.result(name, stage) for stage in ("cam", "pseudo", "refined"))
     return (
         cam if isinstance(cam, Cam) else None,
         pseudo if isinstance(pseudo, PseudoLabels) else None,

@@ -71,7 +71,7 @@ class Binding:
         s.accepted_changed.connect(lambda box: self._refresh(box, "accepted", "objects", "proposal"))
         s.scribbles_changed.connect(self._on_scribbles)
         s.results_changed.connect(self._show_results)
-        s.project_changed.connect(self._on_project)
+        s.project_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.dims.events.current_step.connect(self._on_step)
@@ -79,7 +79,7 @@ class Binding:
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
         for timer in (self._later, self.sight.timer):
-            if isalive(timer):  # Qt may have gone first
+            if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
 
@@ -169,13 +169,8 @@ class Binding:
         if active is None or active is self.image:  # nothing of ours in hand yet
             self.use(self.tool)
 
-    def _on_project(self) -> None:
-        """Another project: its classes have other colours."""
-        for layer in list(self._layers.values()):
-            self.viewer.layers.remove(layer)
-
     def recolour(self) -> None:
-        """The classes changed their names, colours or number."""
+        """The classes changed their names, colours or number. Layers stay: they are filled again."""
         for role, layer in self._layers.items():
             if isinstance(layer, Labels) and role != "objects":
                 layer.colormap = layers.colours(self.session.classes)
@@ -344,7 +339,7 @@ class Binding:
             self.session.told.emit("Open an image first.")
             return
         self.tool = tool
-        role: Role = {"point": "points", "negative": "points", "scribble": "scribbles"}.get(tool, "proposal")  # type: ignore[assignment]
+        role: Role = {"point": "points", "negative": "points", "scribble": "scribbles"}.get(tool, "proposal")
         role = "boxes" if tool in ("box", "block") else role
         layer = self.layer(role)
         if layer is None:

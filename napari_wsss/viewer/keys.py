@@ -15,7 +15,7 @@ from napari.layers import Layer
 from napari_wsss.viewer.preferences import preference
 
 if TYPE_CHECKING:
-    from napari_wsss.viewer.binding import Binding
+    from napari_wsss.viewer.binding import Binding, Tool
 
 DEFAULT_KEYS: Mapping[str, str] = {
     "accept": "W",
@@ -49,7 +49,7 @@ def shown(action: str) -> str:
 def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
     """What each action does."""
     session = binding.session
-    tools = ("point", "negative", "scribble", "box", "block", "paint", "erase")
+    tools: tuple[Tool, ...] = ("point", "negative", "scribble", "box", "block", "paint", "erase")
     return {
         "accept": session.drafting.accept,
         "reject": session.drafting.reject,

@@ -69,7 +69,9 @@ def place_like(layer: Layer, image: Layer) -> None:
 
 def colours(classes: Iterable[Class]) -> DirectLabelColormap:
     """The classes' colours; magenta is a class that the project does not know."""
-    return DirectLabelColormap(color_dict={0: "transparent", None: "magenta", **{c.id: c.colour for c in classes}})
+    table: dict[int | None, str] = {0: "transparent", None: "magenta"}
+    table.update((c.id, c.colour) for c in classes)
+    return DirectLabelColormap(color_dict=table)
 
 
 def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: Layer | None) -> Layer:

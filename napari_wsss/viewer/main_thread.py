@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
 
 
 class MainThread(QObject):
     """Called with a function from any thread, runs it in the thread that made this, once its events are done."""
 
-    _asked = Signal(object)
+    _asked = QtSignal(object)
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QObject, QTimer
 
 from napari_wsss.session import Session
 
@@ -43,9 +43,9 @@ class Sight:
             self._session.view = {**view, "image": ""}
 
 
-def single_shot(milliseconds: int, what: Callable[[], None]) -> QTimer:
+def single_shot(milliseconds: int, what: Callable[[], None], parent: QObject | None = None) -> QTimer:
     """A timer that calls once, so long after it was last started."""
-    timer = QTimer()
+    timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)
     timer.timeout.connect(what)

@@ -7,14 +7,10 @@ from dataclasses import replace
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QColorDialog,
     QHBoxLayout,
-    QHeaderView,
-    QTableWidget,
     QTableWidgetItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +21,7 @@ from napari_wsss.types import Class, Classes
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.widgets.icons import swatch
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.parts import fit_height, table, tool_button
 
 _KEY, _NAME, _TAG = range(3)
 _ROW = 24
@@ -38,15 +35,7 @@ class ClassTable(QWidget):
         super().__init__()
         self._binding, self._session = binding, binding.session
         self._filling = False
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["key", "class", "tag"])
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().hide()
-        self.table.setShowGrid(False)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        self.table = table(["key", "class", "tag"], _NAME, headed=False)
         self.table.setColumnWidth(_KEY, 26)
         self.table.setColumnWidth(_TAG, 64)
         self.table.cellClicked.connect(self._clicked)
@@ -54,10 +43,9 @@ class ClassTable(QWidget):
         self.complete = QCheckBox("list complete")
         self.complete.setToolTip("No other class than those tagged as here is in this image")
         self.complete.clicked.connect(self._session.labelling.set_complete)
-        self.colour_button = QToolButton(text="Colour…")
+        self.colour_button = tool_button("Colour…", "Another colour for the chosen class")
         self.colour_button.clicked.connect(self._recolour)
-        self.add_button = QToolButton(text="+ class")
-        self.add_button.setToolTip("A new class at the end; double-click its name to change it")
+        self.add_button = tool_button("+ class", "A new class at the end; double-click its name to change it")
         self.add_button.clicked.connect(self._add)
         row = QHBoxLayout()
         row.addWidget(self.complete, 1)
@@ -86,7 +74,7 @@ class ClassTable(QWidget):
             tag = self._put(row, _TAG, *self._tag(c.id))
             if tag.text() == _TAGS[None][0]:
                 tag.setForeground(QColor("#80868f"))
-        self.table.setFixedHeight(min(max(len(classes), 2), 6) * _ROW + 4)
+        fit_height(self.table, _ROW, least=2)
         self.complete.setChecked(opened is not None and opened.tags.complete)
         self._filling = False
         for widget in (self.complete, self.colour_button, self.add_button):

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.viewer.keys import actions, shown
+from napari_wsss.viewer.sight import single_shot
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 
@@ -28,7 +39,7 @@ class Deciding(QWidget):
         self.previous = QPushButton(f"Previous  {shown('previous')}")
         self.next = QPushButton(f"Next  {shown('next')}")
         self.undo, self.redo, self.skip = QToolButton(), QToolButton(), QToolButton()
-        self._icons = {
+        self._icons: dict[str, QAbstractButton] = {
             "accept": self.accept, "reject": self.reject, "previous": self.previous, "next": self.next,
             "undo": self.undo, "redo": self.redo, "skip": self.skip,
         }  # fmt: skip
@@ -51,8 +62,7 @@ class Deciding(QWidget):
         self.hint.setWordWrap(True)
         self.hint.setMinimumHeight(34)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._back = QTimer(self, singleShot=True, interval=_TELL)
-        self._back.timeout.connect(self.refresh)
+        self._back = single_shot(_TELL, self.refresh, self)
         self._arrange()
         for signal in (self._session.draft_changed, self._session.image_opened, self._session.project_changed):
             listen(self, signal, self.refresh)
@@ -64,16 +74,16 @@ class Deciding(QWidget):
     def _arrange(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(3)
-        for column, button in enumerate((self.accept, self.reject)):
-            grid.addWidget(button, 0, 2 * column, 1, 2)
+        for place, button in enumerate((self.accept, self.reject)):
+            grid.addWidget(button, 0, 2 * place, 1, 2)
         grid.addWidget(self.previous, 1, 0, 1, 2)
         grid.addWidget(self.next, 1, 2, 1, 2)
         below = QHBoxLayout()
         below.addWidget(self.objects, 1)
-        for button in (self.undo, self.redo, self.skip):
-            below.addWidget(button)
-        for column in range(4):
-            grid.setColumnStretch(column, 1)
+        for small in (self.undo, self.redo, self.skip):
+            below.addWidget(small)
+        for place in range(4):
+            grid.setColumnStretch(place, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -92,8 +102,8 @@ class Deciding(QWidget):
         drafting = opened is not None and opened.draft is not None
         self.accept.setEnabled(drafting)
         self.reject.setEnabled(drafting)
-        for button in (self.previous, self.next, self.skip, self.undo, self.redo):
-            button.setEnabled(opened is not None)
+        for name in ("previous", "next", "skip", "undo", "redo"):
+            self._icons[name].setEnabled(opened is not None)
         if opened is not None:
             self.undo.setEnabled(bool(opened.history.done))
             self.redo.setEnabled(bool(opened.history.undone))

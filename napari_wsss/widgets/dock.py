@@ -57,12 +57,9 @@ class Dock(QWidget):
         column.setSpacing(6)
         for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
             column.addWidget(widget)
-        for title, widget, unfolded in (
-            ("Stages: from hints to masks", self.stages, True),
-            ("Counts and areas", self.objects, False),
-            ("Export", self.export, False),
-        ):
-            column.addWidget(Section(title, widget, unfolded))
+        column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
+        column.addWidget(Section("Counts and areas", self.objects))
+        column.addWidget(Section("Export", self.export))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -100,7 +97,7 @@ class Dock(QWidget):
 
     def _fit(self) -> None:
         """Wide enough for the theme's buttons, which are known once it is shown."""
-        if isalive(self):
+        if isalive(self):  # type: ignore[no-untyped-call]
             self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
 
     def showEvent(self, event: object) -> None:
@@ -108,7 +105,7 @@ class Dock(QWidget):
         super().showEvent(event)  # type: ignore[arg-type]
         QTimer.singleShot(0, self._fit)
         window = self.window()
-        if window is not self and not self._watched:
+        if window is not None and window is not self and not self._watched:
             self._watched = True
             viewer = weakref.ref(self.binding.viewer)
             window.destroyed.connect(lambda: release(viewer()))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
-    QHeaderView,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -19,8 +17,10 @@ from qtpy.QtWidgets import (
 
 from napari_wsss.compute import Job, Priority
 from napari_wsss.session import Session, counts
+from napari_wsss.viewer.sight import single_shot
 from napari_wsss.widgets.icons import swatch
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.parts import fit_height, table
 
 _ROW = 22
 
@@ -32,19 +32,15 @@ class Objects(QWidget):
         super().__init__()
         self._session = session
         self._rows: list[counts.Row] = []
-        self.table = QTableWidget(0, 4)
-        self.table.verticalHeader().hide()
+        self.table = table(["class", "objects", "area", "share"], None, headed=True)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setShowGrid(False)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.save = QPushButton("Save as CSV…")
         self.save.clicked.connect(self._save)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.table)
         column.addWidget(self.save)
-        self._soon = QTimer(self, singleShot=True, interval=150)
-        self._soon.timeout.connect(self.refresh)
+        self._soon = single_shot(150, self.refresh, self)
         for signal in (session.accepted_changed, session.image_opened, session.project_changed):
             listen(self, signal, self._later)
 
@@ -83,7 +79,7 @@ class Objects(QWidget):
                     item.setIcon(swatch(row.colour, 12))
                 self.table.setItem(n, column, item)
             self.table.setRowHeight(n, _ROW)
-        self.table.setFixedHeight(min(len(rows), 6) * _ROW + self.table.horizontalHeader().height() + 4)
+        fit_height(self.table, _ROW)
 
     def _save(self) -> None:
         file, _ = QFileDialog.getSaveFileName(self, "Counts and areas", f"{self._session.name}.csv", "CSV (*.csv)")

@@ -45,7 +45,7 @@ def form(kind: str, name: str, given: Mapping[str, Any], changed: Callable[[str,
     hints, tips = typing.get_type_hints(method.Params), documented(method)
     widgets = []
     for field in dataclasses.fields(method.Params):
-        options = {"tooltip": tips.get(field.name, "")}
+        options: dict[str, Any] = {"tooltip": tips.get(field.name, "")}
         if hints[field.name] in (int, float):
             options |= {"min": -1e9, "max": 1e9} if hints[field.name] is float else {"min": -(2**31), "max": 2**31 - 1}
         widget: Any = create_widget(

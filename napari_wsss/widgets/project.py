@@ -13,6 +13,7 @@ from napari_wsss.project import Project
 from napari_wsss.session import scratch
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.parts import tool_button
 
 
 class ProjectBar(QWidget):
@@ -23,9 +24,8 @@ class ProjectBar(QWidget):
         self._binding, self._session = binding, binding.session
         self._name = QLabel()
         self._name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.open_button = QToolButton(text="Open…")
+        self.open_button = tool_button("Open…", "Open a project, or add images to this one")
         self.open_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.open_button.setToolTip("Open a project, or add images to this one")
         menu = QMenu(self.open_button)
         for text, what in (
             ("Project folder…", self._open_project),
@@ -35,7 +35,7 @@ class ProjectBar(QWidget):
         ):
             menu.addAction(text, self._guarded(what))
         self.open_button.setMenu(menu)
-        self.save_button = QToolButton(text="Save as…")
+        self.save_button = tool_button("Save as…")
         self.save_button.setToolTip("Give the project a name and a place of your own. Every label is on disk already.")
         self.save_button.clicked.connect(self._guarded(self._save_as))
         row = QHBoxLayout(self)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_wsss.widgets.parts import tool_button
 
 
 class Section(QWidget):
@@ -11,7 +13,8 @@ class Section(QWidget):
 
     def __init__(self, title: str, content: QWidget, unfolded: bool = False) -> None:
         super().__init__()
-        self.title = QToolButton(text=title, checkable=True, checked=unfolded)
+        self.title = tool_button(title, checkable=True)
+        self.title.setChecked(unfolded)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.title.setAutoRaise(True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,6 +26,7 @@ from napari_wsss.viewer.layers import Role
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.params import form
+from napari_wsss.widgets.parts import tool_button
 
 _TITLES: dict[StageName, str] = {"cam": "Maps", "pseudo": "Pseudo-labels", "refine": "Refined"}
 _LAYER: dict[StageName, Role] = {"cam": "cam", "pseudo": "pseudo", "refine": "refined"}
@@ -81,9 +81,7 @@ class Stages(QWidget):
             method.addItem(name)
             method.setItemData(method.count() - 1, registry.summary(KIND[stage], name), 3)  # tooltip
         method.activated.connect(lambda _, of=stage: self._choose(of))
-        gear = QToolButton(checkable=True)
-        gear.setToolTip("Settings of the method")
-        gear.setIconSize(QSize(16, 16))
+        gear = tool_button(tip="Settings of the method", checkable=True)
         gear.toggled.connect(lambda on, of=stage: self._unfold(of, on))
         self.shown[stage], self.methods[stage], self._gears[stage] = shown, method, gear
         for column, widget in enumerate((shown, method, gear)):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from napari_wsss.viewer.binding import Binding, Tool
 from napari_wsss.viewer.keys import shown
 from napari_wsss.widgets.icons import icon
+from napari_wsss.widgets.parts import tool_button
 
 TOOLS: dict[Tool, tuple[str, str]] = {
     "point": ("Point", "Click an object: its mask appears. Right click or Shift+click: not this."),
@@ -34,10 +35,8 @@ class ToolRow(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         for name, (title, tip) in TOOLS.items():
-            button = QToolButton(text=title, checkable=True)
+            button = tool_button(title, f"{tip}  [{shown(name)}]", checkable=True, side=20)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(20, 20))
-            button.setToolTip(f"{tip}  [{shown(name)}]")
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             font = button.font()
             font.setPointSizeF(font.pointSizeF() - 0.8)
