@@ -31,6 +31,15 @@ from napari_wsss.viewer.sight import Sight, single_shot
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
+_LAYER_OF: dict[Tool, Role] = {
+    "point": "points",
+    "negative": "points",
+    "scribble": "scribbles",
+    "box": "boxes",
+    "block": "boxes",
+    "paint": "proposal",
+    "erase": "proposal",
+}
 _PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
 
 
@@ -248,7 +257,7 @@ class Binding:
         if opened is None:
             return None
         if role in ("pseudo", "refined"):
-            return opened.preview(role, box)  # type: ignore[arg-type]
+            return opened.preview(role, box)
         whole: Any = {
             "proposal": self.session.proposal,
             "scribbles": opened.scribbles,
@@ -306,8 +315,10 @@ class Binding:
             there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
             if there[role] is None and role not in self._layers:
                 continue
+            first = role not in self._layers
             layer = self.layer(role)
             if isinstance(layer, Labels):
+                layer.visible = layer.visible and not (first and role == "pseudo" and opened.refined is not None)
                 if there[role] is None:
                     layer.data = np.zeros(opened.shape, np.uint16)
                 else:
@@ -339,8 +350,7 @@ class Binding:
             self.session.told.emit("Open an image first.")
             return
         self.tool = tool
-        role: Role = {"point": "points", "negative": "points", "scribble": "scribbles"}.get(tool, "proposal")
-        role = "boxes" if tool in ("box", "block") else role
+        role = _LAYER_OF[tool]
         layer = self.layer(role)
         if layer is None:
             return

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_wsss.types import Class
+from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
     "image", "cam", "confidence", "pseudo", "refined", "accepted", "objects", "scribbles", "proposal", "boxes", "points"
@@ -37,6 +37,7 @@ TITLES: dict[Role, str] = {
 }
 _OPACITY: dict[Role, float] = {"pseudo": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6}
 _HEAT = "magma"
+_FAINT = "59"  # alpha
 
 
 def role_of(layer: Layer) -> Role | None:
@@ -68,9 +69,9 @@ def place_like(layer: Layer, image: Layer) -> None:
 
 
 def colours(classes: Iterable[Class]) -> DirectLabelColormap:
-    """The classes' colours; magenta is a class that the project does not know."""
+    """The classes' colours, the background's fainter; magenta is a class that the project does not know."""
     table: dict[int | None, str] = {0: "transparent", None: "magenta"}
-    table.update((c.id, c.colour) for c in classes)
+    table.update((c.id, c.colour + _FAINT if c.name == BACKGROUND else c.colour) for c in classes)
     return DirectLabelColormap(color_dict=table)
 
 
