@@ -27,34 +27,44 @@ class ClickLayer:
         self.layer, self._session = layer, session
         self.positive = True
         self._writing = self._other_sign = False
+        self._synced: object = None
+        self._looks: list[tuple[str, bool]] = []  # colour and sign of each point of the layer
+        self._coming: tuple[str, bool] | None = None  # of the point that is added next
         layer.mouse_drag_callbacks.append(self._on_press)
         layer.events.data.connect(self._on_data)
 
     def sync(self) -> None:
-        """Show the session's points, and nothing else."""
+        """Show the session's points, and nothing else; what is shown already costs nothing."""
         rows = self._rows()
-        keys = np.array([row[0] for row in rows], int)
-        places = np.array([row[1:3] for row in rows], float).reshape(-1, 2)
+        now = rows, tuple(c.colour for c in self._session.classes), self._session.class_id, self.positive
+        if now == self._synced and len(self.layer.data) == len(rows):
+            return
         self._writing = True
         try:
-            self._set(keys, places, rows)
+            self._set(rows)
         finally:
             self._writing = False
+        self._synced = now
 
-    def _set(self, keys: np.ndarray[Any, Any], places: np.ndarray[Any, Any], rows: list[Row]) -> None:
+    def _set(self, rows: list[Row]) -> None:
         layer = self.layer
+        places = np.array([row[1:3] for row in rows], float).reshape(-1, 2)
         layer.selected_data = set()
         if places.shape != layer.data.shape or not np.array_equal(places, layer.data):
             layer.data = places
-        layer.features = {"key": keys}
+        layer.features = {"key": np.array([row[0] for row in rows], int)}
         colours = {c.id: c.colour for c in self._session.classes}
-        if rows:
-            layer.face_color = [colours.get(row[3], "magenta") for row in rows]
-            layer.border_color = ["white" if row[4] else "black" for row in rows]
-            layer.symbol = ["disc" if row[4] else "x" for row in rows]
-        layer.current_face_color = colours.get(self._session.class_id, "magenta")
-        layer.current_symbol = "disc" if self.positive else "x"
-        layer.current_border_color = "white" if self.positive else "black"
+        looks = [(colours.get(row[3], "magenta"), row[4]) for row in rows]
+        if looks and looks != self._looks:
+            layer.face_color = [colour for colour, _ in looks]
+            layer.border_color = ["white" if positive else "black" for _, positive in looks]
+            layer.symbol = ["disc" if positive else "x" for _, positive in looks]
+        coming = colours.get(self._session.class_id, "magenta"), self.positive
+        if coming != self._coming:
+            layer.current_face_color = coming[0]
+            layer.current_symbol = "disc" if self.positive else "x"
+            layer.current_border_color = "white" if self.positive else "black"
+        self._looks, self._coming = looks, coming
 
     def _rows(self) -> list[Row]:
         opened = self._session.opened
@@ -80,12 +90,15 @@ class ClickLayer:
 
     def _added(self, places: list[Any]) -> None:
         sign = self.positive != self._other_sign
+        self._synced = None
+        self._looks = [*self._looks, *[self._coming or ("", True)] * len(places)]
         for y, x in places:
             self._session.drafting.click(int(np.floor(y + 0.5)), int(np.floor(x + 0.5)), sign)
         self._other_sign = False
 
     def _edited(self) -> None:
         """Points were removed or moved with napari's tools."""
+        self._synced, self._looks = None, []
         known = {row[0]: row for row in self._rows()}
         keys = [int(k) for k in cast("Any", self.layer.features)["key"]]
         self._session.labelling.remove_marks([key for key in known if key not in keys])
