@@ -21,6 +21,15 @@ SHOTS = os.environ.get("NAPARI_WSSS_SHOTS", "")
 """Folder for pictures of the window's states; none are kept where it is empty."""
 
 
+def settle(until: Callable[[], object]) -> None:
+    """Let the window live until something is so."""
+    deadline = time.monotonic() + 120
+    while not until():
+        assert time.monotonic() < deadline, "still not so"
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
 class Person:
     """Somebody who works in a napari window with the dock."""
 

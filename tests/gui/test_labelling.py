@@ -330,3 +330,11 @@ def test_boxes_of_a_project_come_back_as_they_were(person: Person, folder: Path)
     layer = person.binding.box_layer()
     assert [b for _, b in layer._shown()] == [(b.y0, b.x0, b.y1, b.x1) for b in boxes]
     assert person.session.project.labels("field0.tif").boxes == boxes
+
+
+def test_a_project_folder_dropped_on_the_window_is_worked_on(person: Person, folder: Path):
+    person.viewer.open(str(folder), plugin="napari-wsss")
+    person.opened("field0.tif")
+    assert person.session.project.folder == folder
+    assert person.viewer.layers[0].name == "field0.tif"
+    assert not any("project" in x.metadata.get("wsss", {}) for x in person.viewer.layers)
