@@ -40,10 +40,11 @@ class BoxLayer:
             if boxes:
                 layer.edge_color = [colours.get(b.class_id, "magenta") for b in boxes.values()]
                 layer.face_color = [
-                    colours.get(b.class_id, "magenta") + "59" if b.fill else "#00000000" for b in boxes.values()
+                    colours.get(b.class_id, "#ff00ff") + "59" if b.fill else "#00000000" for b in boxes.values()
                 ]
-            layer.current_edge_color = colours.get(self._session.class_id, "magenta")
-            layer.current_face_color = layer.current_edge_color + "59" if self.fill else "#00000000"
+            coming = colours.get(self._session.class_id, "#ff00ff")
+            layer.current_edge_color = coming
+            layer.current_face_color = coming + "59" if self.fill else "#00000000"
         finally:
             self._writing = False
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_wsss.session import Session
 
 _RIGHT = 2
+_NOT = "#ff4040"  # a negative click
 Row = tuple[int, int, int, int, bool]  # key, y, x, class, positive
 
 
@@ -54,16 +55,14 @@ class ClickLayer:
             layer.data = places
         layer.features = {"key": np.array([row[0] for row in rows], int)}
         colours = {c.id: c.colour for c in self._session.classes}
-        looks = [(colours.get(row[3], "magenta"), row[4]) for row in rows]
+        looks = [(colours.get(row[3], "magenta") if row[4] else _NOT, row[4]) for row in rows]
         if looks and looks != self._looks:
             layer.face_color = [colour for colour, _ in looks]
-            layer.border_color = ["white" if positive else "black" for _, positive in looks]
             layer.symbol = ["disc" if positive else "x" for _, positive in looks]
-        coming = colours.get(self._session.class_id, "magenta"), self.positive
+        coming = colours.get(self._session.class_id, "magenta") if self.positive else _NOT, self.positive
         if coming != self._coming:
             layer.current_face_color = coming[0]
             layer.current_symbol = "disc" if self.positive else "x"
-            layer.current_border_color = "white" if self.positive else "black"
         self._looks, self._coming = looks, coming
 
     def _rows(self) -> list[Row]:
