@@ -27,7 +27,7 @@ class ImageStrip(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._thumbnails: dict[str, QPixmap] = {}
+        self.thumbnails: dict[str, QPixmap] = {}
         self._wanted: list[ImageRecord] = []
         self.filter = QComboBox()
         self.filter.addItems(["all images", *STATES])
@@ -58,7 +58,7 @@ class ImageStrip(QWidget):
         self.refresh()
 
     def _forget(self) -> None:
-        self._thumbnails.clear()
+        self.thumbnails.clear()
         self.refresh()
 
     def refresh(self) -> None:
@@ -75,7 +75,7 @@ class ImageStrip(QWidget):
             item.setToolTip(f"{record.name}: {record.state}, {record.shape[1]} × {record.shape[0]} pixels")
             item.setIcon(self._icon(record))
             self.list.addItem(item)
-        self._wanted = [r for r in shown if r.name not in self._thumbnails]
+        self._wanted = [r for r in shown if r.name not in self.thumbnails]
         self._mark_current()
         self._next_thumbnail()
 
@@ -83,7 +83,7 @@ class ImageStrip(QWidget):
         pixmap = QPixmap(_ICON)
         pixmap.fill(QColor("#30343a"))
         painter = QPainter(pixmap)
-        picture = self._thumbnails.get(record.name)
+        picture = self.thumbnails.get(record.name)
         if picture is not None:
             at = (_ICON.width() - picture.width()) // 2, (_ICON.height() - 5 - picture.height()) // 2
             painter.drawPixmap(max(0, at[0]), max(0, at[1]), picture)
@@ -110,7 +110,7 @@ class ImageStrip(QWidget):
         if self._wanted and self._wanted[0] is record:
             h, w = pixels.shape[:2]
             image = QImage(pixels.tobytes(), w, h, 3 * w, QImage.Format.Format_RGB888)
-            self._thumbnails[record.name] = QPixmap.fromImage(image)
+            self.thumbnails[record.name] = QPixmap.fromImage(image)
             for row in range(self.list.count()):
                 item = self.list.item(row)
                 if item is not None and item.data(Qt.ItemDataRole.UserRole) == record.name:
