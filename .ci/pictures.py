@@ -6,6 +6,8 @@ xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python .ci/pictures.py
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torchvision  # noqa: F401  # before any viewer: Triton after Mesa's LLVM crashes (ARCHITECTURE.md)
@@ -29,16 +31,33 @@ def sheets(out: Path) -> Path:
 
 
 def window(project: Path) -> None:
-    """napari as it opens on a project folder."""
+    """The dock on the demo's first project, as it opens."""
     import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_wsss.viewer.bound import binding_of
+    from napari_wsss.widgets.opening import add_dock
 
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
-    viewer.open(str(project), plugin="napari-wsss")
-    viewer.reset_view()
+    thumbnails = add_dock(viewer).images.thumbnails
+    session = binding_of(viewer).session
+    session.open_project(project)
+    _wait(lambda: session.opened is not None)
+    _wait(lambda: all(r.name in thumbnails for r in session.records()))
+    _wait(lambda: session.working.work is None)
+    QApplication.processEvents()
     shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
     shot.save(PICTURES / "window.png", optimize=True)
     viewer.close()
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    while not until():
+        QApplication.processEvents()
+        time.sleep(0.005)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,16 @@ def test_a_box_holds_the_object_and_bounds_it():
     assert not mask[outside].any()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_clicks_far_outside_the_box_are_understood(seed, count):
+    image, rng = noisy(disc((80, 90), 40, 45, 12)), np.random.default_rng(seed)
+    for _ in range(count(6, 100)):
+        y, x = int(rng.integers(70)), int(rng.integers(80))
+        points = [(int(rng.integers(80)), int(rng.integers(90)), bool(rng.random() < 0.7)) for _ in range(3)]
+        mask = segment(image, points, [(y, x, y + 8, x + 8)], RandomWalkerPrompt())
+        assert mask.shape == (80, 90)
+
+
 def test_a_first_guess_alone_leads_to_the_object():
     truth = disc((80, 120), 40, 60, 18)
     walker = RandomWalkerPrompt()

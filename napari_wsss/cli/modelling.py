@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_wsss.cli import options
+from napari_wsss.home import home
 
 
 def add_commands(commands: Any) -> None:
@@ -36,9 +37,9 @@ def _list(arguments: argparse.Namespace) -> int:
     rows = store.listing()
     if arguments.json:
         models = [{**dataclasses.asdict(r.entry), "path": str(r.path), "present": r.present} for r in rows]
-        options.print_json({"cache": str(store.home()), "models": models})
+        options.print_json({"cache": str(home()), "models": models})
         return 0
-    print(f"cache: {store.home()}")
+    print(f"cache: {home()}")
     for row in rows:
         model = row.entry
         here = "not here" if not row.present else "built in" if model.built_in else "here"

@@ -1,4 +1,4 @@
-"""``demo``: the main job on images that ship with the product."""
+"""``demo`` and ``open``: the main job on images that ship with the product, and the window."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_wsss.cli import options
+from napari_wsss.errors import UsageError
 
 
 def add_commands(commands: Any) -> None:
@@ -30,6 +31,25 @@ def add_commands(commands: Any) -> None:
     )
     options.add_device(demo)
     demo.set_defaults(run=_demo)
+    window = commands.add_parser(
+        "open",
+        help="napari with the dock, on a project or on images",
+        description="napari with the dock Weak supervision: on a project, where it was left; on images, as a project "
+        "that can be given a name later; or empty.",
+    )
+    window.add_argument(
+        "paths", nargs="*", type=options.existing, metavar="PROJECT or IMAGES", help="a project folder, or images"
+    )
+    window.set_defaults(run=_open)
+
+
+def _open(arguments: argparse.Namespace) -> int:
+    if not _has_display():
+        raise UsageError("there is no display for a window; the other commands need none")
+    if importlib.util.find_spec("napari") is None:
+        raise UsageError("napari is not installed; get it with: pip install 'napari-wsss[gui]'")
+    importlib.import_module("napari_wsss.widgets.opening").open_with_dock(arguments.paths)
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -50,8 +70,7 @@ def _open_window(project: Path) -> None:
     elif importlib.util.find_spec("napari") is None:
         print("napari is not installed, so no window was opened; get it with: pip install 'napari-wsss[gui]'")
     else:
-        viewer = importlib.import_module("napari_wsss.viewer")
-        viewer.open_project(project)
+        importlib.import_module("napari_wsss.widgets.opening").open_with_dock([project])
 
 
 def _has_display() -> bool:

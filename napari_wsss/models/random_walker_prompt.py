@@ -150,12 +150,13 @@ def _grown(embedding: Embedding, prompt: Prompt, least: int) -> _Found:
 
 def _core(prompt: Prompt, shape: tuple[int, int]) -> Box4:
     """The smallest box around all that the prompt says of the object."""
+    corners = [prompt.points[prompt.positive], prompt.points[prompt.positive] + 1]
     if prompt.box is not None:
-        return prompt.box
-    if prompt.positive.any():
-        y, x = prompt.points[prompt.positive].T
-        return int(y.min()), int(x.min()), int(y.max()) + 1, int(x.max()) + 1
-    return 0, 0, *shape
+        corners.append(np.array(prompt.box).reshape(2, 2))
+    said = np.concatenate(corners)
+    if not len(said):
+        return 0, 0, *shape
+    return (*said.min(0).tolist(), *said.max(0).tolist())
 
 
 def _around(core: Box4, half: int, shape: tuple[int, int]) -> Box4:

@@ -13,11 +13,10 @@ from typing import Literal
 
 from napari_wsss._resources import resource
 from napari_wsss.errors import MissingModel, UsageError, WsssError
+from napari_wsss.home import home
 from napari_wsss.models.catalogue import Entry, entries, entry
 from napari_wsss.models.checkpoint import file_hash
 from napari_wsss.types import Progress, no_progress
-
-HOME_VARIABLE = "NAPARI_WSSS_HOME"
 
 _CHUNK = 1 << 20
 
@@ -44,16 +43,6 @@ class Verdict:
     detail: str
     expected: str = ""
     found: str = ""
-
-
-def home() -> Path:
-    """Folder of all that is cached: ``$NAPARI_WSSS_HOME``, else the platform's cache folder of the user."""
-    given = os.environ.get(HOME_VARIABLE, "")
-    if given:
-        return Path(given).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("napari-wsss"))
 
 
 def listing() -> tuple[Row, ...]:

@@ -1,18 +1,51 @@
-"""A napari window on a project."""
+"""A napari window with the dock: on a project, on images, or empty."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from napari_wsss.compute.triton import load_triton
+
+Docking = Callable[[Any], Any]
+"""Adds the dock to a viewer; it lives above this room."""
 
 
-def open_project(folder: Path) -> None:
-    """Open napari on a project's images and results; returns when the window is closed."""
-    from napari_wsss.viewer.reading import read_project
+def open_window(paths: Sequence[Path], dock: Docking) -> None:
+    """Open napari with the dock on a project folder, or on images as a new project; returns when it is closed.
 
-    napari = importlib.import_module("napari")
-    viewer = napari.Viewer(title=f"napari-wsss: {folder.name}")
-    layer = importlib.import_module("napari.layers").Layer
-    for data in read_project(folder):
-        viewer.add_layer(layer.create(*data))
+    Raises
+    ------
+    UsageError
+        A project that cannot be opened.
+    """
+    load_triton()  # before the canvas: see ARCHITECTURE.md, facts that cost days
+    import napari
+
+    from napari_wsss.project import Project
+
+    project = Project.open(paths[0]) if len(paths) == 1 and is_project(paths[0]) else None
+    viewer = napari.Viewer(title="napari-wsss")
+    show(viewer, dock, project, [] if project else list(paths))
     napari.run()
+
+
+def show(viewer: Any, dock: Docking, project: Any, images: Sequence[Path]) -> Any:
+    """Add the dock to a viewer, and open a project or images in it; the binding."""
+    from napari_wsss.session import scratch
+    from napari_wsss.viewer.bound import binding_of
+
+    binding = binding_of(viewer)
+    dock(viewer)
+    if project is not None:
+        binding.session.take_project(project)
+    elif images:
+        binding.session.take_project(scratch.new_scratch())
+        binding.session.add_images(images)
+    return binding
+
+
+def is_project(path: Path) -> bool:
+    """Whether a path is a project folder."""
+    return (path / "project.toml").is_file()

@@ -57,7 +57,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> Iter
     toml = tmp_path / "models.toml"
     toml.write_text("\n".join(f"[{name}]\n{COMMON}{body}" for name, body in known.items()))
     monkeypatch.setattr(catalogue, "resource", lambda *_: toml)
-    monkeypatch.setenv(store.HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv("NAPARI_WSSS_HOME", str(tmp_path / "home"))
     catalogue.entries.cache_clear()
     yield tmp_path / "home" / "models"
     catalogue.entries.cache_clear()

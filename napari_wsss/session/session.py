@@ -1,0 +1,383 @@
+"""What one window works on: project, image, unfinished object, history; and who must be told of changes.
+
+Knows neither Qt nor napari nor torch. Views read it, call its verbs and listen to its signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from psygnal import Signal
+
+from napari_wsss.acceptance import by_person
+from napari_wsss.compute import Job, Priority, TorchThread
+from napari_wsss.errors import Cancelled, UsageError
+from napari_wsss.project import ImageRecord, Project
+from napari_wsss.session import opened as images
+from napari_wsss.session import resume
+from napari_wsss.session.draft import Draft, around, renumbered
+from napari_wsss.session.drafting import Drafting
+from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.opened import Opened
+from napari_wsss.session.predicting import Predicting
+from napari_wsss.session.steps import History, Step
+from napari_wsss.session.words import in_words
+from napari_wsss.session.working import Working
+from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
+
+T = TypeVar("T")
+Deliver = Callable[[Callable[[], None]], None]
+
+PREDICTOR = "random_walker"
+"""Model that answers clicks."""
+
+
+class Session:
+    """One window's work. Every verb returns at once; what takes long comes back through a signal.
+
+    Parameters
+    ----------
+    thread : TorchThread
+        Where heavy work runs.
+    deliver : callable
+        Runs a function in the window's thread, soon.
+    model : str
+        Predictor of clicks, for :func:`napari_wsss.segment.predictor`.
+    device : str
+        For models and stages.
+
+    Attributes
+    ----------
+    drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
+    proposal : uint16 (h, w)
+        The unfinished object as class ids.
+    view : mapping
+        What the window wants to find again (camera, layers); see :mod:`napari_wsss.session.resume`.
+    """
+
+    project_changed = Signal()
+    images_changed = Signal()  # the list, or the state of an image
+    image_opened = Signal()
+    marks_changed = Signal()
+    tags_changed = Signal()
+    class_changed = Signal()
+    draft_changed = Signal()
+    proposal_changed = Signal(tuple)  # box
+    accepted_changed = Signal(tuple)  # box
+    scribbles_changed = Signal(tuple)  # box
+    results_changed = Signal()
+    work_changed = Signal()
+    told = Signal(str)
+    failed = Signal(str)
+
+    def __init__(
+        self, thread: TorchThread, deliver: Deliver, model: str = PREDICTOR, device: str = "auto", objects: bool = True
+    ) -> None:
+        self.thread, self._deliver, self.device = thread, deliver, device
+        self.predicting = Predicting(model, device)
+        self.project: Project | None = None
+        self.opened: Opened | None = None
+        self.proposal: Labels = np.zeros((0, 0), np.uint16)
+        self.class_id = 0
+        self.objects = objects
+        self.view: Mapping[str, Any] = {}
+        self.has_own_picture: Callable[[str], bool] = lambda name: False
+        self._opening = ""
+        self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
+        self._tokens = 0
+        self._closed = False
+        self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
+
+    # ------------------------------------------------------------------ projects
+
+    def open_project(self, folder: Path) -> None:
+        """Work on the project in this folder, where the person left it. Raises UsageError if there is none."""
+        self.take_project(Project.open(folder))
+
+    def take_project(self, project: Project) -> None:
+        """Work on this open project; the session closes it."""
+        self.leave_project()
+        self.project = project
+        place = resume.read_place(project.folder)
+        foreground = project.classes.foreground
+        self.class_id = place.class_id if 1 <= place.class_id <= len(project.classes) else (foreground or (1,))[0]
+        self.view = place.view
+        resume.remember_project(project.folder)
+        self.project_changed.emit()
+        self.class_changed.emit()
+        self.images_changed.emit()
+        names = [r.name for r in project.records()]
+        if names:
+            self.open(place.image if place.image in names else self._first(), place.draft)
+
+    def leave_project(self) -> None:
+        """Stop all work and close the project; everything a person made is on disk already."""
+        self.working.stop_all()
+        self.write_place()
+        if self.project is not None:
+            self.project.close()
+        self.project, self.opened, self._opening = None, None, ""
+        self._known.clear()
+
+    def close(self) -> None:
+        """The window closes."""
+        if not self._closed:
+            self.leave_project()
+            self._closed = True
+
+    def the_project(self) -> Project:
+        """The open project. Raises UsageError where none is."""
+        if self.project is None:
+            raise UsageError("open an image or a project first")
+        return self.project
+
+    @property
+    def classes(self) -> tuple[Class, ...]:
+        return () if self.project is None else self.project.classes.items
+
+    def choose_class(self, class_id: int) -> None:
+        """The class of what is made from now on; an unfinished object takes it, too."""
+        if 1 <= class_id <= len(self.classes) and class_id != self.class_id:
+            self.class_id = class_id
+            self.drafting.relabel(class_id)
+            self.class_changed.emit()
+
+    # ------------------------------------------------------------------ images
+
+    def records(self) -> list[ImageRecord]:
+        return [] if self.project is None else self.project.records()
+
+    def open(self, name: str, draft: Draft | None = None) -> None:
+        """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
+        project = self.the_project()
+        self._opening = name
+        picture = not self.has_own_picture(name)
+        job = self.start(lambda job: images.load(project, name, picture), "open", f"opening {name}", Priority.CLICK)
+        self.when_done(job, partial(self._open, draft))
+
+    def _open(self, draft: Draft | None, found: Opened) -> None:
+        self._keep()
+        history, numbers, unfinished = self._known.get(found.name, (found.history, {}, draft))
+        tokens = {number: token for token, number in numbers.items()}
+        found.marks = {tokens.get(t, t): mark for t, mark in found.marks.items()}
+        found.numbers = {**numbers, **{tokens.get(n, n): n for n in found.numbers}}
+        found.history, found.draft = history, unfinished
+        self._tokens = min(self._tokens, *(unfinished.tokens if unfinished else ()), 0)
+        self.opened, self._opening = found, ""
+        self.proposal = np.zeros(found.shape, np.uint16)
+        self._draw_proposal(unfinished.mask.box if unfinished else (0, 0, 0, 0))
+        self.write_place()
+        self.image_opened.emit()
+        self.draft_changed.emit()
+        self.drafting.ask()
+        self._look_ahead(found.name)
+
+    def _keep(self) -> None:
+        if self.opened is not None:
+            self._known[self.opened.name] = (self.opened.history, self.opened.numbers, self.opened.draft)
+
+    def _look_ahead(self, name: str) -> None:
+        """See this image and the next one before they are clicked."""
+        project = self.the_project()
+        for slot, which in (("see", name), ("ahead", self.neighbour(1))):
+            if which:
+                key = project.record(which).key
+
+                def see(job: Job[None], key: str = key, which: str = which) -> None:
+                    self.predicting.see(key, lambda: project.image(which))
+
+                self.when_done(self.start(see, slot, f"looking at {which}", Priority.IDLE), lambda _: None)
+
+    @property
+    def is_opening(self) -> bool:
+        """Another image than the one shown is being read."""
+        return bool(self._opening)
+
+    @property
+    def name(self) -> str:
+        """Of the image that is open or being opened; '' if there is none."""
+        return self._opening or (self.opened.name if self.opened else "")
+
+    def neighbour(self, offset: int) -> str:
+        """Name of the image so many places further that is not set aside; '' if there is none."""
+        records = [r for r in self.records() if r.state != "skipped" or r.name == self.name]
+        names = [r.name for r in records]
+        if self.name not in names:
+            return names[0] if names else ""
+        at = names.index(self.name) + offset
+        return names[at] if 0 <= at < len(names) else ""
+
+    def go(self, offset: int) -> None:
+        """To the next image (1) or the one before (-1)."""
+        name = self.neighbour(offset)
+        if name:
+            self.open(name)
+        else:
+            self.told.emit("This is the last image." if offset > 0 else "This is the first image.")
+
+    def _first(self) -> str:
+        """The first image without accepted pixels, else the first."""
+        records = self.records()
+        return next((r.name for r in records if r.state not in ("accepted", "skipped")), records[0].name)
+
+    def add_images(self, paths: Sequence[Path], then: Callable[[list[str]], None] | None = None) -> None:
+        """Add files, or the images below folders, and show the first of them."""
+        project = self.the_project()
+
+        def add(job: Job[Any]) -> Any:
+            return project.add_images(paths, progress=job.progress)
+
+        def added(report: Any) -> None:
+            for line in report.unreadable:
+                self.failed.emit(line)
+            names = [*report.added, *report.known]
+            self.images_changed.emit()
+            if then is not None:
+                then(names)
+            elif names:
+                self.open(names[0])
+
+        self.working.begin(add, "adding images", added)
+
+    def skip(self) -> None:
+        """Set the image aside, or take it up again."""
+        if self.opened is not None and self.project is not None:
+            skipped = self.project.state(self.opened.name) != "skipped"
+            self.project.skip(self.opened.name, skipped)
+            self.images_changed.emit()
+            if skipped:
+                self.go(1)
+
+    # ------------------------------------------------------------------ steps
+
+    def new_token(self) -> int:
+        """A name for a mark that the journal does not know yet; negative."""
+        self._tokens -= 1
+        return self._tokens
+
+    def do(self, step: Step) -> None:
+        """Do a step and remember it."""
+        if self.opened is not None:
+            self._apply(self.opened, step)
+            self.opened.history.add(step)
+
+    def undo(self) -> None:
+        """Take the last step back, exactly."""
+        self._travel("done", "undone", "Nothing to undo.")
+
+    def redo(self) -> None:
+        """Do the step that was taken back last."""
+        self._travel("undone", "done", "Nothing to redo.")
+
+    def _travel(self, source: Literal["done", "undone"], target: Literal["done", "undone"], nothing: str) -> None:
+        if self.opened is None or not getattr(self.opened.history, source):
+            self.told.emit(nothing)
+            return
+        step: Step = getattr(self.opened.history, source)[-1]
+        self._apply(self.opened, step if source == "undone" else step.reverse)
+        getattr(self.opened.history, target).append(getattr(self.opened.history, source).pop())
+        self.told.emit(f"{'Undid' if source == 'done' else 'Did again'}: {step.name}")
+
+    def _apply(self, opened: Opened, step: Step) -> None:
+        """First the disk, then what is shown."""
+        project, by = self.the_project(), by_person(step.name)
+        state = project.state(opened.name)
+        if step.added:
+            numbers = project.add_marks(opened.name, [mark for _, mark in step.added], by)
+            opened.numbers.update(zip((token for token, _ in step.added), numbers))
+        if step.removed:
+            project.remove_marks(opened.name, [opened.numbers[token] for token, _ in step.removed], by)
+        if step.accepted:
+            a = step.accepted
+            project.edit_mask(opened.name, a.box, a.new_labels, by, a.new_instances)
+        if step.tags:
+            project.set_tags(opened.name, step.tags[1], by)
+        self._show(opened, step)
+        if project.state(opened.name) != state:
+            self.images_changed.emit()
+
+    def _show(self, opened: Opened, step: Step) -> None:
+        opened.marks.update(step.added)
+        for token, _ in step.removed:
+            del opened.marks[token]
+        if step.accepted:
+            a = step.accepted
+            there = np.s_[a.box[0] : a.box[2], a.box[1] : a.box[3]]
+            opened.accepted[there], opened.instances[there] = a.new_labels, a.new_instances
+            self.accepted_changed.emit(a.box)
+        if step.tags:
+            opened.tags = step.tags[1]
+            self.tags_changed.emit()
+        self.set_draft(step.drafts[1])
+        if step.added or step.removed:
+            self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])
+            self.marks_changed.emit()
+        self.write_place()
+        self.drafting.ask()
+
+    def _redraw_scribbles(self, opened: Opened, marks: Sequence[Mark]) -> None:
+        boxes = [_extent(mark) for mark in marks if isinstance(mark, Stroke)]
+        if boxes:
+            opened.draw_scribbles(around(*boxes))
+            self.scribbles_changed.emit(around(*boxes))
+
+    def set_draft(self, draft: Draft | None) -> None:
+        """Show another state of the unfinished object."""
+        if self.opened is not None and draft is not self.opened.draft:
+            old, self.opened.draft = self.opened.draft, draft
+            self._draw_proposal(around(*(d.mask.box for d in (old, draft) if d is not None)))
+            self.draft_changed.emit()
+
+    def _draw_proposal(self, box: Box4) -> None:
+        """The unfinished object where nothing is accepted: accepted objects are protected."""
+        if self.opened is None or box[0] >= box[2]:
+            return
+        there = np.s_[box[0] : box[2], box[1] : box[3]]
+        draft = self.opened.draft
+        free = self.opened.accepted[there] == 0
+        self.proposal[there] = 0 if draft is None else np.where(draft.mask.within(box) & free, draft.class_id, 0)
+        self.proposal_changed.emit(box)
+
+    # ------------------------------------------------------------------ jobs and the place to go on from
+
+    def start(self, work: Callable[[Job[T]], T], slot: str, what: str, priority: Priority, **options: Any) -> Job[T]:
+        """Queue work; a newer job of a slot drops the older one."""
+        return self.thread.start(work, slot=f"{id(self)}:{slot}", what=what, priority=priority, **options)
+
+    def drop(self, slot: str) -> None:
+        """Stop what a slot does or waits for."""
+        self.thread.drop(f"{id(self)}:{slot}")
+
+    def when_done(self, job: Job[T], then: Callable[[T], None]) -> None:
+        """Hand the result over in the window's thread; late answers are dropped, errors told in words."""
+        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then)))
+
+    def deliver(self, what: Callable[[], None]) -> None:
+        """Run something in the window's thread, unless the window is closed by then."""
+        self._deliver(lambda: None if self._closed else what())
+
+    def _finish(self, job: Job[T], then: Callable[[T], None]) -> None:
+        if self._closed or job.is_stopped or job.cancelled():
+            return
+        error = job.exception()
+        if error is None:
+            then(job.result())
+        elif not isinstance(error, Cancelled):
+            self.failed.emit(in_words(error))
+
+    def write_place(self) -> None:
+        """Remember where the person is."""
+        if self.project is None or self.opened is None:
+            return
+        draft = self.opened.draft
+        if draft is not None:
+            draft = renumbered(draft, self.opened.numbers)
+        resume.write_place(self.project.folder, resume.Place(self.opened.name, self.class_id, draft, self.view))
+
+
+def _extent(stroke: Stroke) -> Box4:
+    return stroke.y0, stroke.x0, stroke.y0 + stroke.raster.shape[0], stroke.x0 + stroke.raster.shape[1]

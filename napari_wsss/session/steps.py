@@ -1,0 +1,78 @@
+"""What a person did, as data that can be done and taken back: one step is one Ctrl+Z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from napari_wsss.session.draft import Draft
+from napari_wsss.types import Box4, Instances, Labels, Mark, Tags
+
+_MOST = 200
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Accepted:
+    """A box of the accepted mask before and after."""
+
+    box: Box4
+    old_labels: Labels
+    old_instances: Instances
+    new_labels: Labels
+    new_instances: Instances
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """One action: what it changed, before and after.
+
+    Attributes
+    ----------
+    name : str
+        In a person's words, e.g. ``click``.
+    drafts : (Draft or None, Draft or None)
+        Before and after.
+    added, removed : tuples of (token, Mark)
+        Marks that it made and took away.
+    accepted : Accepted, optional
+    tags : (Tags, Tags), optional
+    """
+
+    name: str
+    drafts: tuple[Draft | None, Draft | None]
+    added: tuple[tuple[int, Mark], ...] = ()
+    removed: tuple[tuple[int, Mark], ...] = ()
+    accepted: Accepted | None = None
+    tags: tuple[Tags, Tags] | None = None
+
+    @property
+    def reverse(self) -> Step:
+        """The step that takes this one back."""
+        a = self.accepted
+        back = a and Accepted(a.box, a.new_labels, a.new_instances, a.old_labels, a.old_instances)
+        tags = self.tags and (self.tags[1], self.tags[0])
+        return Step(self.name, (self.drafts[1], self.drafts[0]), self.removed, self.added, back, tags)
+
+
+class History:
+    """The steps of one image that can be taken back, and those that can be done again."""
+
+    def __init__(self) -> None:
+        self.done: list[Step] = []
+        self.undone: list[Step] = []
+
+    def add(self, step: Step) -> None:
+        """A new step: what was undone cannot be done again."""
+        self.done = [*self.done[-_MOST + 1 :], step]
+        self.undone = []
+
+    def answer(self, old: Draft, new: Draft) -> None:
+        """The draft with its late answer takes the place of the one without, wherever a step holds it."""
+        self.done = [_with(step, old, new) for step in self.done]
+        self.undone = [_with(step, old, new) for step in self.undone]
+
+
+def _with(step: Step, old: Draft, new: Draft) -> Step:
+    if old not in step.drafts:
+        return step
+    before, after = (new if d is old else d for d in step.drafts)
+    return replace(step, drafts=(before, after))

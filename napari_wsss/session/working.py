@@ -1,0 +1,169 @@
+"""Verbs that take long: stages, accepting results, exports. One at a time, with progress and cancelling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_wsss import acceptance, datasets
+from napari_wsss.choices import STAGES, Plan, StageName
+from napari_wsss.compute import Job, Priority
+from napari_wsss.session.opened import results
+from napari_wsss.session.steps import Accepted, Step
+from napari_wsss.types import Box4
+
+if TYPE_CHECKING:
+    from napari_wsss.pipeline import RunReport
+    from napari_wsss.session.session import Session
+
+_TELL_EVERY = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What runs now: in words, and how far it is (``total`` 0 = not known)."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+class Working:
+    """Long work of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._job: Job[Any] | None = None
+        self._told = 0.0
+        self.work: Work | None = None
+        self.last_report: RunReport | None = None
+
+    def begin(self, work: Callable[[Job[Any]], Any], what: str, then: Callable[[Any], None]) -> None:
+        """Start long work in place of what runs."""
+        job = self._session.start(work, "work", what, Priority.BATCH, watch=self._watch)
+        self._job = job
+        self._set(Work(what))
+        self._session.when_done(job, then)
+        job.add_done_callback(lambda done: self._session.deliver(lambda: self._ended(job)))
+
+    def cancel(self) -> None:
+        """Stop the work that runs; what it finished stays."""
+        if self._job is not None and self.work is not None:
+            self._job.stop()
+            self._set(replace(self.work, what="stopping…"))
+
+    def stop_all(self) -> None:
+        """Stop everything that the session started."""
+        for slot in ("work", "open", "see", "ahead", "click", "results"):
+            self._session.drop(slot)
+
+    def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
+        """Compute stages of these images (None = all) where they are out of date."""
+        project = self._session.the_project()
+        plan = Plan(stages=stages, images=images, device=self._session.device)
+
+        def work(job: Job[RunReport]) -> RunReport:
+            from napari_wsss.pipeline import run
+
+            return run(project, plan, job.progress)
+
+        self.begin(work, " + ".join(stages), self._ran)
+
+    def accept_result(self, what: Literal["refined", "pseudo"], box: Box4 | None = None) -> None:
+        """Accept what a stage made of the open image, everywhere or in a box; what a person gave stays as given."""
+        opened, project = self._session.opened, self._session.the_project()
+        if opened is None:
+            return
+        if (opened.refined if what == "refined" else opened.pseudo) is None:
+            self._session.told.emit(f"There is no {what} mask of this image yet: run the stages first.")
+            return
+        name = opened.name
+
+        def work(job: Job[Any]) -> Any:
+            acceptance.accept(project, [name], what, box)
+            return project.accepted(name)
+
+        def accepted(mask: Any) -> None:
+            if mask is not None and self._session.opened is opened:
+                self._record(mask)
+
+        self.begin(work, f"accepting {name}", accepted)
+
+    def _record(self, mask: Any) -> None:
+        """What the disk holds already becomes a step that can be taken back."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        ids = np.zeros(opened.shape, np.uint32) if mask.instances is None else mask.instances
+        rows, columns = np.nonzero((mask.labels != opened.accepted) | (ids != opened.instances))
+        if len(rows):
+            box = int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+            there = np.s_[box[0] : box[2], box[1] : box[3]]
+            old = opened.accepted[there].copy(), opened.instances[there].copy()
+            diff = Accepted(box, *old, mask.labels[there].copy(), ids[there].copy())
+            self._session.do(Step("accept image", (opened.draft, opened.draft), accepted=diff))
+        self._session.images_changed.emit()
+        self._session.told.emit(f"Accepted: {opened.name}")
+
+    def export(self, form: str, folder: Path, what: datasets.What, params: Mapping[str, Any]) -> None:
+        """Write masks as a dataset."""
+        project = self._session.the_project()
+
+        def work(job: Job[int]) -> int:
+            return datasets.export(project, folder, form, what=what, params=params, progress=job.progress)
+
+        def done(count: int) -> None:
+            self._session.told.emit(f"{count} {what} masks written to {folder} as {form}")
+
+        self.begin(work, f"exporting {form}", done)
+
+    def _ran(self, report: RunReport) -> None:
+        self.last_report = report
+        computed = {stage: len(names) for stage, names in report.computed.items() if names}
+        for line in report.failed:
+            self._session.failed.emit(line)
+        parts = [f"{stage}: {count} computed" for stage, count in computed.items()] or ["Nothing was out of date."]
+        self._session.told.emit("; ".join([*parts, *report.skipped[:2]]))
+        self._session.images_changed.emit()
+        opened, project = self._session.opened, self._session.the_project()
+        if opened is None:
+            return
+
+        def read(job: Job[Any]) -> Any:
+            return results(project, opened.name)
+
+        def show(found: Any) -> None:
+            opened.cam, opened.pseudo, opened.refined = found
+            if self._session.opened is opened:
+                self._session.results_changed.emit()
+
+        self._session.when_done(self._session.start(read, "results", "reading results", Priority.CLICK), show)
+
+    def _watch(self, done: int, total: int, what: str) -> None:
+        """In the torch thread: at most ten times a second, and the last of each count."""
+        now = time.monotonic()
+        if now - self._told >= _TELL_EVERY or done == total:
+            self._told = now
+            job = self._job
+            self._session.deliver(lambda: self._progressed(job, Work(what, done, total)))
+
+    def _progressed(self, job: Job[Any] | None, work: Work) -> None:
+        if job is self._job and job is not None and not job.done() and not job.is_stopped:
+            self._set(work)
+
+    def _ended(self, job: Job[Any]) -> None:
+        if job is self._job:
+            self._job = None
+            if job.is_stopped:
+                self._session.told.emit("Stopped; what was finished is kept.")
+                self._session.images_changed.emit()
+            self._set(None)
+
+    def _set(self, work: Work | None) -> None:
+        self.work = work
+        self._session.work_changed.emit()

@@ -1,0 +1,381 @@
+"""One viewer and its session: layers are made from what the session says, and what a person does in them goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
+
+from napari_wsss.compute import torch_thread
+from napari_wsss.errors import WsssError
+from napari_wsss.session import Session, scratch
+from napari_wsss.types import Box4
+from napari_wsss.types import Labels as ClassIds
+from napari_wsss.viewer import adopting, layers
+from napari_wsss.viewer.adopting import Adopted
+from napari_wsss.viewer.boxes import BoxLayer
+from napari_wsss.viewer.keys import bind
+from napari_wsss.viewer.layers import ORDER, Role
+from napari_wsss.viewer.main_thread import MainThread
+from napari_wsss.viewer.painting import Painting
+from napari_wsss.viewer.picture import PictureLayer
+from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.preferences import preference
+from napari_wsss.viewer.sight import Sight, single_shot
+
+Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
+_ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
+_LAYER_OF: dict[Tool, Role] = {
+    "point": "points",
+    "negative": "points",
+    "scribble": "scribbles",
+    "box": "boxes",
+    "block": "boxes",
+    "paint": "proposal",
+    "erase": "proposal",
+}
+_PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
+
+
+class Binding:
+    """Layers of a viewer, bound to a session.
+
+    Attributes
+    ----------
+    viewer : ViewerModel
+        Unwrapped.
+    session : Session
+    tool : str
+        The prompt tool chosen last.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self._deliver = MainThread()
+        self.session = Session(torch_thread(), self._deliver, **_preferences())
+        self.tool: Tool = "point"
+        self._layers: dict[Role, Layer] = {}
+        self._views: dict[Role, Any] = {}
+        self._adopted: list[Adopted] = []
+        self.picture = PictureLayer(viewer)
+        self._later = single_shot(0, self.sync_marks)
+        self.sight = Sight(viewer, self.session)
+        self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
+        self._listen()
+        bind(viewer, self)
+
+    def _listen(self) -> None:
+        s = self.session
+        s.image_opened.connect(self._on_image)
+        s.marks_changed.connect(self._sync_soon)
+        s.draft_changed.connect(self._sync_soon)
+        s.class_changed.connect(self._on_class)
+        s.proposal_changed.connect(lambda box: self._refresh(box, "proposal"))
+        s.accepted_changed.connect(lambda box: self._refresh(box, "accepted", "objects", "proposal"))
+        s.scribbles_changed.connect(self._on_scribbles)
+        s.results_changed.connect(self._show_results)
+        s.project_changed.connect(self.recolour)
+        self.viewer.layers.events.removed.connect(self._on_removed)
+        self.viewer.layers.events.inserted.connect(self._on_inserted)
+        self.viewer.dims.events.current_step.connect(self._on_step)
+
+    def close(self) -> None:
+        """The window closes: all work is stopped; what a person made is on disk."""
+        for timer in (self._later, self.sight.timer):
+            if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
+                timer.stop()
+        self.session.close()
+
+    # ------------------------------------------------------------------ images
+
+    def adopt(self, layer: Image) -> None:
+        """Label this layer: its file, or else a copy of its pixels, becomes images of the project."""
+        session = self.session
+        if session.project is None:
+            session.take_project(scratch.new_scratch())
+        try:
+            path = adopting.file_of(layer) or adopting.written(layer, session.the_project().folder)
+        except WsssError as error:
+            session.failed.emit(str(error))
+            return
+
+        def added(names: list[str]) -> None:
+            if not names:
+                return
+            adopted = Adopted(layer, tuple(sorted(names, key=adopting.natural)))
+            if int(np.prod(adopted.leading)) != len(names):
+                session.open(adopted.names[0])
+                return
+            self._adopted.append(adopted)
+            session.open(adopted.at(self.viewer.dims.current_step))
+
+        session.add_images([path], added)
+
+    def adopt_first(self) -> None:
+        """Label the selected image layer, or the topmost one, if nothing is open yet."""
+        if self._take_dropped() or self.session.project is not None:
+            return
+        images = [x for x in self.viewer.layers if isinstance(x, Image) and layers.role_of(x) is None]
+        chosen = [x for x in images if x in self.viewer.layers.selection]
+        if images:
+            self.adopt((chosen or images)[-1])
+
+    def _take_dropped(self) -> bool:
+        """A project folder that napari's reader opened as plain layers becomes the session's project."""
+        read = {x: x.metadata["wsss"]["project"] for x in self.viewer.layers if _was_read(x)}
+        for layer in read:
+            self.viewer.layers.remove(layer)
+        if read:
+            try:
+                self.session.open_project(Path(next(iter(read.values()))))
+            except WsssError as error:
+                self.session.failed.emit(str(error))
+        return bool(read)
+
+    def _adopted_of(self, name: str) -> Adopted | None:
+        return next((a for a in self._adopted if name in a.names and a.layer in self.viewer.layers), None)
+
+    @property
+    def image(self) -> Layer | None:
+        """The layer that shows the open image: somebody's that was adopted, or ours."""
+        adopted = self._adopted_of(self.session.opened.name) if self.session.opened else None
+        return adopted.layer if adopted else self.picture.layer
+
+    def _on_image(self) -> None:
+        opened = self.session.opened
+        if opened is None:
+            return
+        adopted = self._adopted_of(opened.name)
+        if adopted is None:
+            self.picture.show(opened)
+        else:
+            self.picture.hide()
+            adopted.layer.visible = True
+        for other in self._adopted:
+            if other is not adopted and other.layer in self.viewer.layers:
+                other.layer.visible = False
+        for role in _ALWAYS:
+            self.layer(role)
+        image = self.image
+        for role, layer in self._layers.items():
+            if image is not None:
+                layers.place_like(layer, image)
+            view = self._views.get(role)
+            if isinstance(view, Painting):
+                view.reload()
+        if opened.scribbles.any():
+            self.layer("scribbles")
+        self._show_results()
+        self.sync_marks()
+        self.sight.restore()
+        active = self.viewer.layers.selection.active
+        if active is None or active is self.image:  # nothing of ours in hand yet
+            self.use(self.tool)
+
+    def recolour(self) -> None:
+        """The classes changed their names, colours or number. Layers stay: they are filled again."""
+        for role, layer in self._layers.items():
+            if isinstance(layer, Labels) and role != "objects":
+                layer.colormap = layers.colours(self.session.classes)
+        self.sync_marks()
+
+    def _on_step(self) -> None:
+        """A slider moved: another plane of the adopted stack is labelled."""
+        opened = self.session.opened
+        adopted = self._adopted_of(self.session.name) if opened else None
+        if adopted is not None and adopted.leading:
+            name = adopted.at(self.viewer.dims.current_step)
+            if name != self.session.name:
+                self.session.open(name)
+
+    # ------------------------------------------------------------------ layers
+
+    def layer(self, role: Role) -> Layer | None:
+        """Our layer of a role, made if it is not there; None while no image is open."""
+        opened = self.session.opened
+        if opened is None:
+            return None
+        if role not in self._layers:
+            made = layers.make(role, opened.shape, self.session.classes, self.image)
+            self._layers[role] = made
+            self._views[role] = self._view(role, made)
+            active = self.viewer.layers.selection.active
+            self.viewer.layers.insert(self._place_of(role), made)
+            self.viewer.layers.selection.active = active or made
+            if isinstance(self._views[role], Painting):
+                self._views[role].reload()
+            bind(made, self)
+        return self._layers[role]
+
+    def shown_layer(self, role: Role) -> Layer | None:
+        """Our layer of a role, if it is there."""
+        return self._layers.get(role)
+
+    def click_layer(self) -> ClickLayer | None:
+        """The points layer's view."""
+        self.layer("points")
+        return cast("ClickLayer | None", self._views.get("points"))
+
+    def box_layer(self) -> BoxLayer | None:
+        """The boxes layer's view."""
+        self.layer("boxes")
+        return cast("BoxLayer | None", self._views.get("boxes"))
+
+    def _place_of(self, role: Role) -> int:
+        """Above our layers that lie lower, else on top."""
+        lower = set(ORDER[: ORDER.index(role)])
+        above = [i for i, x in enumerate(self.viewer.layers) if layers.role_of(x) in lower or x is self.image]
+        return max(above) + 1 if above else len(self.viewer.layers)
+
+    def _view(self, role: Role, layer: Layer) -> Any:
+        session = self.session
+        if isinstance(layer, Points):
+            return ClickLayer(layer, session)
+        if isinstance(layer, Shapes):
+            return BoxLayer(layer, session)
+        if not isinstance(layer, Labels):
+            return None
+        said: dict[str, Callable[..., None]] = {
+            "proposal": lambda box, changed, values: session.drafting.paint(box, changed, values > 0),
+            "scribbles": session.labelling.scribble,
+            "accepted": lambda box, changed, values: session.labelling.edit_accepted(box, values),
+            "pseudo": lambda box, changed, values: session.labelling.correct("pseudo", box, changed, values),
+            "refined": lambda box, changed, values: session.labelling.correct("refined", box, changed, values),
+            "objects": lambda box, changed, values: session.told.emit("Outlines are drawn by themselves."),
+        }
+        layer.selected_label = session.class_id
+        return Painting(layer, lambda box: self._truth(role, box), said[role])
+
+    def _truth(self, role: Role, box: Box4 | None) -> ClassIds | None:
+        opened = self.session.opened
+        if opened is None:
+            return None
+        if role in ("pseudo", "refined"):
+            return opened.preview(role, box)
+        whole: Any = {
+            "proposal": self.session.proposal,
+            "scribbles": opened.scribbles,
+            "accepted": opened.accepted,
+            "objects": opened.instances,
+        }[role]
+        return cast("ClassIds", whole if box is None else whole[box[0] : box[2], box[1] : box[3]])
+
+    def _refresh(self, box: Box4, *roles: Role) -> None:
+        for role in roles:
+            view = self._views.get(role)
+            if isinstance(view, Painting):
+                view.refresh(box)
+
+    def _on_scribbles(self, box: Box4) -> None:
+        self.layer("scribbles")
+        self._refresh(box, "scribbles", "pseudo", "refined")
+
+    def _on_removed(self, event: Any) -> None:
+        """Somebody deleted a layer: ours is made again when it is needed."""
+        role = layers.role_of(event.value)
+        if role is not None and self._layers.get(role) is event.value:
+            del self._layers[role]
+            self._views.pop(role, None)
+        self.picture.forget(event.value)
+
+    def _on_inserted(self, event: Any) -> None:
+        """An image opened beside the dock becomes what is labelled, while there is nothing else."""
+        if (isinstance(event.value, Image) and layers.role_of(event.value) is None) or _was_read(event.value):
+            QTimer.singleShot(0, self.adopt_first)
+
+    # ------------------------------------------------------------------ marks, results, tools
+
+    def _sync_soon(self) -> None:
+        self._later.start()
+
+    def sync_marks(self) -> None:
+        """Bring points and boxes up to date."""
+        opened = self.session.opened
+        if opened is None:
+            return
+        points, boxes = self._views.get("points"), self._views.get("boxes")
+        if points is not None:
+            points.sync()
+        if boxes is None and any(type(m).__name__ == "Box" for m in opened.marks.values()):
+            boxes = self.box_layer()
+        if boxes is not None:
+            boxes.sync()
+
+    def _show_results(self) -> None:
+        opened = self.session.opened
+        if opened is None:
+            return
+        for role in _PREVIEWS:
+            there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
+            if there[role] is None and role not in self._layers:
+                continue
+            first = role not in self._layers
+            layer = self.layer(role)
+            if isinstance(layer, Labels):
+                layer.visible = layer.visible and not (first and role == "pseudo" and opened.refined is not None)
+                if there[role] is None:
+                    layer.data = np.zeros(opened.shape, np.uint16)
+                else:
+                    self._views[role].reload()
+        self.show_maps()
+
+    def show_maps(self) -> None:
+        """The activation map of the chosen class, and how sure the pseudo-labels are."""
+        opened = self.session.opened
+        empty = np.zeros(opened.shape if opened else (1, 1), np.float32)
+        cam, sure = self._layers.get("cam"), self._layers.get("confidence")
+        if opened is not None and cam is not None:
+            found = opened.cam
+            there = found is not None and self.session.class_id in found.classes
+            cam.data = found.scores[found.classes.index(self.session.class_id)] if there and found else empty
+        if opened is not None and sure is not None:
+            sure.data = empty if opened.pseudo is None else opened.pseudo.confidence.astype(np.float32)
+
+    def _on_class(self) -> None:
+        for layer in self._layers.values():
+            if isinstance(layer, Labels) and layer.selected_label:
+                layer.selected_label = self.session.class_id
+        self.sync_marks()
+        self.show_maps()
+
+    def use(self, tool: Tool) -> None:
+        """Make a tool the one that the mouse holds."""
+        if self.session.opened is None:
+            self.session.told.emit("Open an image first.")
+            return
+        self.tool = tool
+        role = _LAYER_OF[tool]
+        layer = self.layer(role)
+        if layer is None:
+            return
+        layer.visible = True
+        self.viewer.layers.selection = {layer}
+        self.viewer.layers.selection.active = layer
+        if isinstance(layer, Points):
+            self._views["points"].positive = tool == "point"
+            layer.mode = "add"
+        elif isinstance(layer, Shapes):
+            self._views["boxes"].fill = tool == "block"
+            layer.mode = "add_rectangle"
+        elif isinstance(layer, Labels):
+            layer.selected_label = self.session.class_id
+            layer.mode = "erase" if tool == "erase" else "paint"
+            layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
+        self.sync_marks()
+
+
+def _was_read(layer: Layer) -> bool:
+    """A layer that our reader made of a project folder."""
+    mark = layer.metadata.get("wsss")
+    return isinstance(mark, dict) and "project" in mark
+
+
+def _preferences() -> dict[str, Any]:
+    """What the person set in napari's preferences."""
+    return {"device": str(preference("compute", "device", "auto"))}

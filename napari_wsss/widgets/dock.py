@@ -1,0 +1,111 @@
+"""The dock "Weak supervision": from top to bottom the way of an image to its mask."""
+
+from __future__ import annotations
+
+import weakref
+
+from napari.components import ViewerModel
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_wsss.errors import WsssError
+from napari_wsss.session import resume
+from napari_wsss.viewer.bound import binding_of, release
+from napari_wsss.widgets.classes import ClassTable
+from napari_wsss.widgets.deciding import Deciding
+from napari_wsss.widgets.export import Export
+from napari_wsss.widgets.images import ImageStrip
+from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.objects import Objects
+from napari_wsss.widgets.project import ProjectBar
+from napari_wsss.widgets.section import Section
+from napari_wsss.widgets.stages import Stages
+from napari_wsss.widgets.status import Status
+from napari_wsss.widgets.tools import ToolRow
+
+
+class Dock(QWidget):
+    """Views of the viewer's session. Closing it loses nothing; a new one shows the same."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.binding = binding_of(napari_viewer)
+        session = self.binding.session
+        self._watched = False
+        self.go_on = QPushButton()
+        self.go_on.clicked.connect(self._go_on)
+        self.project = ProjectBar(self.binding)
+        self.images = ImageStrip(session)
+        self.classes = ClassTable(self.binding)
+        self.tools = ToolRow(self.binding)
+        self.deciding = Deciding(self.binding)
+        self.stages = Stages(self.binding)
+        self.objects = Objects(session)
+        self.export = Export(session)
+        self.status = Status(session)
+        self._arrange()
+        listen(self, session.project_changed, self._offer)
+        self.binding.viewer.events.theme.connect(self._restyle)
+        self._offer()
+        self.binding.adopt_first()
+
+    def _arrange(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(6)
+        for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
+            column.addWidget(widget)
+        column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
+        column.addWidget(Section("Counts and areas", self.objects))
+        column.addWidget(Section("Export", self.export))
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setSpacing(4)
+        outer.addWidget(area, 1)
+        outer.addWidget(self.status)
+        self._inner = inner
+
+    def _offer(self) -> None:
+        """Going on where the last session ended is one click, while nothing is open."""
+        last = resume.last_project() if self.binding.session.project is None else None
+        self.go_on.setVisible(last is not None)
+        if last is not None:
+            place = resume.read_place(last)
+            at = f", {place.image}" if place.image else ""
+            self.go_on.setText(f"Go on with “{last.name}”{at}")
+            self.go_on.setToolTip(str(last))
+
+    def _go_on(self) -> None:
+        last = resume.last_project()
+        if last is not None:
+            try:
+                self.binding.session.open_project(last)
+            except WsssError as error:
+                self.binding.session.failed.emit(str(error))
+
+    def _restyle(self) -> None:
+        for part in (self.tools, self.deciding, self.stages):
+            part.restyle()
+
+    def _fit(self) -> None:
+        """Wide enough for the theme's buttons, which are known once it is shown."""
+        if isalive(self):  # type: ignore[no-untyped-call]
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
+
+    def showEvent(self, event: object) -> None:
+        """The window that holds the dock ends the session when it goes."""
+        super().showEvent(event)  # type: ignore[arg-type]
+        QTimer.singleShot(0, self._fit)
+        window = self.window()
+        if window is not None and window is not self and not self._watched:
+            self._watched = True
+            viewer = weakref.ref(self.binding.viewer)
+            window.destroyed.connect(lambda: release(viewer()))

@@ -1,0 +1,64 @@
+"""The tools that the mouse may hold."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+
+from napari_wsss.viewer.binding import Binding, Tool
+from napari_wsss.viewer.keys import shown
+from napari_wsss.widgets.icons import icon
+from napari_wsss.widgets.parts import tool_button
+
+TOOLS: dict[Tool, tuple[str, str]] = {
+    "point": ("Point", "Click an object: its mask appears. Right click or Shift+click: not this."),
+    "negative": ("Not", "Click where the object is not; right click or Shift+click adds to it."),
+    "scribble": ("Stroke", "Draw strokes of the chosen class, for the stages to learn from."),
+    "box": ("Box", "Draw a box around an object."),
+    "block": ("Block", "Draw a rectangle that is wholly of the chosen class."),
+    "paint": ("Paint", "Paint pixels into the proposed object."),
+    "erase": ("Erase", "Erase pixels of the proposed object."),
+}
+
+
+class ToolRow(QWidget):
+    """One button a tool."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__()
+        self._binding = binding
+        self.buttons: dict[str, QToolButton] = {}
+        self._group = QButtonGroup(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        for name, (title, tip) in TOOLS.items():
+            button = tool_button(title, f"{tip}  [{shown(name)}]", checkable=True, side=20)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            font = button.font()
+            font.setPointSizeF(font.pointSizeF() - 0.8)
+            button.setFont(font)
+            button.setMinimumWidth(10)
+            button.clicked.connect(lambda checked, tool=name: self._use(tool))
+            self._group.addButton(button)
+            self.buttons[name] = button
+            row.addWidget(button)
+        self.restyle()
+        binding.viewer.layers.selection.events.active.connect(self.refresh)
+        self.refresh()
+
+    def restyle(self) -> None:
+        """The theme changed."""
+        for name, button in self.buttons.items():
+            button.setIcon(icon(name, str(self._binding.viewer.theme)))
+
+    def refresh(self) -> None:
+        """Show which tool is in hand."""
+        self.buttons[self._binding.tool].setChecked(True)
+
+    def _use(self, tool: str) -> None:
+        self._binding.use(cast("Tool", tool))
+        self.refresh()
