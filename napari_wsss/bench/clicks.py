@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_wsss import device, segment
+from napari_wsss import device, home, segment
 from napari_wsss.bench._click_store import ClickStore, Simulation
 from napari_wsss.bench._objects import Target, choose, load_image, write_drawn
 from napari_wsss.bench._rivals import crop, rivals, settings
@@ -70,7 +70,7 @@ def measure(setting: Setting) -> Iterator[Row]:
         if setting.of_class and not any(setting.of_class in of.classes for of in sets):
             named = ", ".join(sorted({name for of in sets for name in of.classes}))
             raise UsageError(f"no set has a class {setting.of_class!r}; they have: {named}")
-        results = ClickStore(setting.results or store.home() / "bench")
+        results = ClickStore(setting.results or home.home() / "bench")
         methods = list(_methods(setting))
         for of in sets:
             yield from _one_set(of, methods, results, setting)

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from psygnal import Signal
 
+from napari_wsss import segment
 from napari_wsss.acceptance import by_person
 from napari_wsss.compute import Job, Priority, TorchThread
 from napari_wsss.errors import Cancelled, UsageError
@@ -32,7 +33,7 @@ from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 T = TypeVar("T")
 Deliver = Callable[[Callable[[], None]], None]
 
-PREDICTOR = "random_walker"
+PREDICTOR = segment.DEFAULT_MODEL
 """Model that answers clicks."""
 
 
