@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,63 @@ from PIL import Image as Picture
 from napari_wsss import images
 from napari_wsss.errors import UsageError
 from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
-from napari_wsss.types import Bool, Box4, Image, digest
+from napari_wsss.types import Bool, Box4, Float, Image, digest
+
+FORGET = 0.25
+"""A click on the object that lies farther off the last mask than this share of its size: the mask was only a part."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answer:
+    """The mask bool (h, w) after some clicks, and its low-resolution logits: the first guess for the next click."""
+
+    mask: Bool
+    logits: Float
+
+
+def next_answer(
+    predictor: PromptPredictor,
+    embedding: Embedding,
+    points: Sequence[tuple[int, int, bool]],
+    box: Box4 | None = None,
+    before: Answer | None = None,
+) -> Answer:
+    """What the predictor makes of these clicks.
+
+    Of its proposals that contain every positive click and no negative one, the one that it finds best; if none obeys
+    them all, the one that obeys most. The answer to one click less goes along as a first guess, as in
+    segment-anything's own demonstration, unless the newest click says that it was only a part.
+
+    Parameters
+    ----------
+    predictor : PromptPredictor
+    embedding : Embedding
+    points : sequence of (y, x, positive)
+        Oldest first.
+    box : (y0, x0, y1, x1), optional
+    before : Answer, optional
+        The answer to the same clicks without the newest.
+    """
+    guess = None if before is None or (points and _far_off(points[-1], before.mask)) else before.logits
+    pixels = np.array([p[:2] for p in points], np.int64).reshape(-1, 2)
+    positive = np.array([p[2] for p in points], bool)
+    prediction = predictor.predict(embedding, Prompt(pixels, positive, box, guess))
+    obeyed = (prediction.masks[:, pixels[:, 0], pixels[:, 1]] == positive).sum(1)
+    best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
+    return Answer(prediction.masks[best], prediction.lowres[best])
+
+
+def _far_off(point: tuple[int, int, bool], mask: Bool) -> bool:
+    y, x, positive = point
+    if not positive or mask[y, x] or not mask.any():
+        return False
+    rows, columns = np.nonzero(mask)
+    nearest = float(np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).min()))
+    return nearest > FORGET * math.sqrt(len(rows))
+
+
+Memory = dict[tuple[object, ...], Answer]
+"""Answers to the clicks of one image so far, so that a further click costs one more and not all again."""
 
 
 def segment(
@@ -21,22 +79,25 @@ def segment(
     boxes: Sequence[Box4],
     predictor: PromptPredictor,
     embedding: Embedding | None = None,
+    memory: Memory | None = None,
 ) -> Bool:
     """Pixels of one object.
 
-    Of the predictor's proposals that contain every positive click and no negative one, the one that it
-    finds best; if none obeys them all, the one that obeys most. Each box is a part of the object of its
-    own: the answer is the union over the boxes.
+    The clicks are answered one after the other (`next_answer`), in the order in which they were made. Each box is a
+    part of the object of its own: the answer is the union over the boxes.
 
     Parameters
     ----------
     image : Image
     points : sequence of (y, x, positive)
+        Oldest first.
     boxes : sequence of (y0, x0, y1, x1)
         Half open.
     predictor : PromptPredictor
     embedding : Embedding, optional
         The image's, where it has been made before.
+    memory : dict, optional
+        Keeps the answers of this image and predictor between calls.
 
     Returns
     -------
@@ -50,22 +111,39 @@ def segment(
     """
     _check(image.shape, points, boxes)
     embedding = predictor.embed(image) if embedding is None else embedding
+    known = {} if memory is None else memory
     out: Bool = np.zeros(image.shape, bool)
     for box in boxes or (None,):
-        prompt = _prompt(points, box, alone=len(boxes) < 2)
-        prediction = predictor.predict(embedding, prompt)
-        yes, no = prompt.points[prompt.positive], prompt.points[~prompt.positive]
-        obeyed = prediction.masks[:, yes[:, 0], yes[:, 1]].sum(1) + (~prediction.masks[:, no[:, 0], no[:, 1]]).sum(1)
-        best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
-        out |= prediction.masks[best]
+        out |= _answered(predictor, embedding, _near(points, box, alone=len(boxes) < 2), box, known).mask
     return out & image.valid
 
 
-def _prompt(points: Sequence[tuple[int, int, bool]], box: Box4 | None, alone: bool) -> Prompt:
-    """A prompt of the points that concern this box: all of them, if it is the only one."""
-    near = [p for p in points if alone or box is None or (box[0] <= p[0] < box[2] and box[1] <= p[1] < box[3])]
-    pixels = np.array([p[:2] for p in near], np.int64).reshape(-1, 2)
-    return Prompt(pixels, np.array([p[2] for p in near], bool), box)
+def _answered(
+    predictor: PromptPredictor,
+    embedding: Embedding,
+    points: Sequence[tuple[int, int, bool]],
+    box: Box4 | None,
+    known: Memory,
+) -> Answer:
+    """The answer to all clicks, by way of those to the first ones; clicks off the object wait for the first on it."""
+    first = next((n for n, p in enumerate(points, 1) if p[2]), len(points)) if box is None else min(1, len(points))
+    answer: Answer | None = None
+    for n in range(first, len(points) + 1):
+        key = (box, *points[:n])
+        if key not in known:
+            known[key] = next_answer(predictor, embedding, points[:n], box, answer)
+        answer = known[key]
+    assert answer is not None
+    return answer
+
+
+def _near(points: Sequence[tuple[int, int, bool]], box: Box4 | None, alone: bool) -> tuple[tuple[int, int, bool], ...]:
+    """The points that concern this box: all of them, if it is the only one."""
+    return tuple(
+        (y, x, positive)
+        for y, x, positive in points
+        if alone or box is None or (box[0] <= y < box[2] and box[1] <= x < box[3])
+    )
 
 
 def _check(shape: tuple[int, int], points: Sequence[tuple[int, int, bool]], boxes: Sequence[Box4]) -> None:

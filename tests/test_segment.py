@@ -207,3 +207,40 @@ def test_nuclei_by_one_and_by_five_clicks(shared_data, count):
     first, fifth = np.mean(scores, 0)
     assert first > 0.5
     assert fifth > 0.65
+
+
+class Recorded(Fixed):
+    """Remembers what it was asked."""
+
+    def __init__(self, masks, scores):
+        super().__init__(masks, scores)
+        self.prompts = []
+
+    def predict(self, embedding, prompt):
+        self.prompts.append(prompt)
+        return super().predict(embedding, prompt)
+
+
+def test_clicks_are_answered_one_after_the_other_and_only_the_new_one_costs_a_call():
+    predictor, memory = Recorded([disc((60, 60), 20, 20, 10)], [0.9]), {}
+    image, said = noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True), (20, 32, True), (50, 50, False)]
+    segment(image, said[:2], [], predictor, memory=memory)
+    assert len(predictor.prompts) == 2
+    first = segment(image, said, [], predictor, memory=memory)
+    assert len(predictor.prompts) == 3
+    assert [len(p.points) for p in predictor.prompts] == [1, 2, 3]
+    assert predictor.prompts[0].mask_logits is None
+    assert predictor.prompts[1].mask_logits is not None
+    assert np.array_equal(first, segment(image, said, [], predictor))
+
+
+def test_a_click_far_off_the_last_mask_forgets_it():
+    predictor = Recorded([disc((60, 60), 10, 10, 6)], [0.9])
+    segment(noisy(disc((60, 60), 10, 10, 6)), [(10, 10, True), (40, 40, True)], [], predictor)
+    assert predictor.prompts[1].mask_logits is None
+
+
+def test_a_click_off_the_object_waits_for_the_first_on_it():
+    predictor = Recorded([disc((60, 60), 20, 20, 10)], [0.9])
+    segment(noisy(disc((60, 60), 20, 20, 10)), [(50, 50, False), (20, 20, True)], [], predictor)
+    assert [p.positive.tolist() for p in predictor.prompts] == [[False, True]]

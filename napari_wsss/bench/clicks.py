@@ -30,8 +30,8 @@ from napari_wsss.bench._timing import torch_threads
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation.clicks import AT, GOALS, Answer, Click, deepest, figures, jittered, simulate
 from napari_wsss.models import store
-from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
-from napari_wsss.types import Bool, Box4, Float, Image
+from napari_wsss.models.prompts import Embedding, PromptPredictor
+from napari_wsss.types import Bool, Box4, Image
 
 _PROTOCOL = 1  # counts up when the annotator or the way of asking changes: stored results are then made anew
 
@@ -98,53 +98,23 @@ def _methods(setting: Setting) -> Iterator[Method]:
 # --------------------------------------------------------------------------- ours and SAM
 
 
-def next_mask(
-    predictor: PromptPredictor, embedding: Embedding, clicks: Sequence[Click], previous: Float | None
-) -> tuple[Bool, Float]:
-    """The mask after these clicks, and its low-resolution logits, which go into the next call.
-
-    Of the proposals the one that obeys most clicks, then the one that the predictor finds best, as in
-    ``segment``. As in segment-anything's own demonstration, each click comes with the last mask's logits.
-
-    Parameters
-    ----------
-    predictor : PromptPredictor
-    embedding : Embedding
-        Of the whole image.
-    clicks : sequence of Click
-        All clicks on this object, oldest first.
-    previous : float32 (side, side) or None
-        The logits after one click less; None at the first click.
-
-    Returns
-    -------
-    bool (h, w), float32 (side, side)
-    """
-    points = np.array([click[:2] for click in clicks], np.int64)
-    positive = np.array([click.positive for click in clicks], bool)
-    prediction = predictor.predict(embedding, Prompt(points, positive, mask_logits=previous))
-    obeyed = (prediction.masks[:, points[:, 0], points[:, 1]] == positive).sum(1)
-    best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
-    return prediction.masks[best], prediction.lowres[best]
-
-
 class Prompted:
-    """A promptable model; it sees the whole image, which it embeds once for all objects of it."""
+    """A promptable model as the product asks it. It sees the whole image, embedded once for all of its objects."""
 
     def __init__(self, name: str, predictor: PromptPredictor) -> None:
         self.name, self._predictor = name, predictor
-        code = inspect.getsource(sys.modules[type(predictor).__module__])
+        code = inspect.getsource(sys.modules[type(predictor).__module__]) + inspect.getsource(segment)
         self.version = f"{predictor.model} {hashlib.sha256(code.encode()).hexdigest()[:8]}"
         self._kept: tuple[Image, Embedding] | None = None
         self._seconds: float | None = None
 
     def begin(self, image: Image, box: Box4) -> Answer:
-        embedding, previous = self._embedding(image), list[Float]()
+        embedding, memory = self._embedding(image), dict[tuple[object, ...], segment.Answer]()
 
         def answer(clicks: Sequence[Click]) -> Bool:
-            mask, logits = next_mask(self._predictor, embedding, clicks, previous[-1] if previous else None)
-            previous[:] = [logits]
-            return mask & image.valid
+            return segment.segment(
+                image, [(c.y, c.x, c.positive) for c in clicks], [], self._predictor, embedding, memory
+            )
 
         return answer
 

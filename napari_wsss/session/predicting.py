@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_wsss.session.draft import Draft, Patch
 
 if TYPE_CHECKING:
     from napari_wsss.models.prompts import Embedding, PromptPredictor
+    from napari_wsss.segment import Memory
     from napari_wsss.types import Image
 
 _KEPT_PIXELS = 2**26  # of images and their embeddings; the newest is always kept
@@ -22,6 +23,7 @@ class Seen:
 
     image: Image
     embedding: Embedding
+    memory: Memory = field(default_factory=dict)
 
 
 class Predicting:
@@ -57,7 +59,7 @@ class Predicting:
         seen = self.see(key, load)
         clicks = [(c.y, c.x, c.positive) for c in draft.clicks]
         boxes = [box for _, box in draft.boxes]
-        return Patch.of(segment(seen.image, clicks, boxes, self._loaded(), seen.embedding))
+        return Patch.of(segment(seen.image, clicks, boxes, self._loaded(), seen.embedding, seen.memory))
 
     def _loaded(self) -> PromptPredictor:
         if self._predictor is None:

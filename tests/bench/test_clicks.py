@@ -239,12 +239,12 @@ def test_of_the_proposals_the_most_obedient_one_is_taken_then_the_best_and_its_l
     image, _ = disc_image()
     predictor = Echo()
     embedding = predictor.embed(image)
-    mask, logits = clicks.next_mask(predictor, embedding, [Click(45, 45, True)], None)
-    assert mask.all()
-    assert logits[0, 0] == 2
-    mask, logits = clicks.next_mask(predictor, embedding, [Click(45, 45, True), Click(5, 5, False)], logits)
-    assert mask.sum() == 49
-    assert logits[0, 0] == 1
+    first = segment.next_answer(predictor, embedding, [(45, 45, True)])
+    assert first.mask.all()
+    assert first.logits[0, 0] == 2
+    second = segment.next_answer(predictor, embedding, [(45, 45, True), (5, 5, False)], None, first)
+    assert second.mask.sum() == 49
+    assert second.logits[0, 0] == 1
     assert predictor.prompts[0].mask_logits is None
     assert predictor.prompts[1].mask_logits[0, 0] == 2
     assert predictor.prompts[1].points.tolist() == [[45, 45], [5, 5]]
@@ -254,8 +254,10 @@ def test_of_the_proposals_the_most_obedient_one_is_taken_then_the_best_and_its_l
 def test_it_is_the_mask_that_segment_makes():
     image, _ = disc_image()
     predictor = segment.predictor("random_walker", "cpu")
-    mask, _ = clicks.next_mask(predictor, predictor.embed(image), [Click(45, 45, True)], None)
-    assert np.array_equal(mask, segment.segment(image, [(45, 45, True)], [], predictor))
+    said = [Click(45, 45, True), Click(5, 5, False), Click(47, 45, True)]
+    answer = clicks.Prompted("ours", predictor).begin(image, (40, 40, 50, 50))
+    for n in range(1, 4):
+        assert np.array_equal(answer(said[:n]), segment.segment(image, [tuple(c) for c in said[:n]], [], predictor))
 
 
 def test_a_model_embeds_an_image_once_and_sees_all_of_it(small_set):
