@@ -37,7 +37,7 @@ def test_the_manifest_says_who_made_each_mask_from_what_and_when(project, tmp_pa
     export(project, tmp_path / "a", "png")
     entries = {e["image"]: e for e in json.loads((tmp_path / "a" / "manifest.json").read_text())["images"]}
     text = json.dumps(entries["0.png"])
-    for word in (project.record("0").sha256, "refiners/walker", __version__, "accept refined"):
+    for word in (project.record("0").sha256, "refiners/embedded", __version__, "accept refined"):
         assert word in text, word
     assert entries["3.png"]["accepted"] == BY.when
     assert "ann" in json.dumps(entries["3.png"])

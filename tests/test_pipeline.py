@@ -178,7 +178,7 @@ def test_what_was_made_says_by_what_and_from_what(project):
     assert (pseudo.made_by, pseudo.name, pseudo.version) == ("method", "label_models/pooled", __version__)
     assert pseudo.params["size"] == "small"
     assert refined.params["edge"] == 2.5
-    assert refined.name == "refiners/walker"
+    assert refined.name == "refiners/embedded"
     for maker in (pseudo, refined):
         assert f"image {record.sha256}" in maker.sources
         assert f"labels {record.labels_digest}" in maker.sources
@@ -187,7 +187,7 @@ def test_what_was_made_says_by_what_and_from_what(project):
     accept(project, ["0.png"])
     (accepted,) = project.accepted_provenance("0.png")
     assert (accepted.made_by, accepted.name) == ("person", "accept refined")
-    assert "refiners/walker" in accepted.sources[0]
+    assert "refiners/embedded" in accepted.sources[0]
     assert __version__ in accepted.sources[0]
     assert project.marks("0.png")[0].by == BY
 

@@ -17,14 +17,15 @@ from napari_wsss.types import Bool, Labels, Mask, Sample, State
 
 
 @dataclass(frozen=True)
-class EmbeddedRefinerParams:
-    """Settings; see `EmbeddedRefiner`."""
+class EmbeddedRefinerParams(Walker.Params):
+    """Settings; see `EmbeddedRefiner`. The walker's are its own."""
 
     weights: str = "embedded"
     trust: float = 0.75
     walk: bool = True
 
     def __post_init__(self) -> None:
+        Walker.Params.__post_init__(self)
         if not 0 <= self.trust <= 1:
             raise ValueError("trust must be between 0 and 1")
 
@@ -40,6 +41,7 @@ class EmbeddedRefiner:
     ----------
     params : EmbeddedRefinerParams
         weights : ``embedded``, or a file that the model's own program wrote.
+        edge, prior, alone, iterations, levels : of the walker.
         trust : estimated IoU below which a mask is not painted.
         walk : off = the pseudo-label as it is, instead of the walker's answer.
     context : Context
@@ -50,7 +52,7 @@ class EmbeddedRefiner:
 
     def __init__(self, params: EmbeddedRefinerParams, context: Context) -> None:
         self.params, self.context = params, context
-        self._walker = Walker(Walker.Params(), context)
+        self._walker = Walker(params, context)
         self._predictor = load_embedded(params.weights, context.device)
 
     @property

@@ -180,6 +180,7 @@ def test_curves_are_summed_over_seeds_and_drawn(tmp_path):
     draw_curves(curves, "pixels", tmp_path / "c.svg")
     tree = xml.parse(tmp_path / "c.svg").getroot()
     assert len([e for e in tree.iter() if e.tag.endswith("polyline")]) == 2
-    assert Picture.open(tmp_path / "c.png").size == (640, 400)
+    with Picture.open(tmp_path / "c.png") as drawn:
+        assert drawn.size == (640, 400)
     with pytest.raises(ValueError, match="no curve"):
         draw_curves(curves[2:], "pixels", tmp_path / "d.svg")
