@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_wsss.types import State
+from napari_wsss.types import Progress, State, no_progress
 
 _CHUNK = 1 << 16  # pixels predicted at once
+_TELL = 25  # steps of the fit between two reports
 _FEW = 2_000  # labelled pixels at which half as many features are held back as with very few
 
 
@@ -95,8 +96,13 @@ class PixelHead(nn.Module):
         return logits
 
 
-def fit_head(pixels: LabelledPixels, n_classes: int, settings: HeadSettings, seed: int) -> PixelHead:
-    """Fit a head to labelled pixels; deterministic for a seed, and the global random state stays as it was."""
+def fit_head(
+    pixels: LabelledPixels, n_classes: int, settings: HeadSettings, seed: int, progress: Progress = no_progress
+) -> PixelHead:
+    """Fit a head to labelled pixels; deterministic for a seed, and the global random state stays as it was.
+
+    ``progress`` is told now and then, so that a window's click can pass, and may raise Cancelled.
+    """
     x, y = pixels.features, pixels.classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -105,7 +111,7 @@ def fit_head(pixels: LabelledPixels, n_classes: int, settings: HeadSettings, see
         head.mean.copy_(pixels.mean.cpu())
         head.scale.copy_(pixels.scale.cpu())
         head.to(x.device).train()
-        _optimise(head, x, y, _cumulative_share(pixels, n_classes, settings.balance), settings)
+        _optimise(head, x, y, _cumulative_share(pixels, n_classes, settings.balance), settings, progress)
     return head.eval()
 
 
@@ -115,11 +121,15 @@ def _cumulative_share(pixels: LabelledPixels, n_classes: int, balance: float) ->
     return running / running[-1]
 
 
-def _optimise(head: PixelHead, x: Tensor, y: Tensor, running: Tensor, settings: HeadSettings) -> None:
+def _optimise(
+    head: PixelHead, x: Tensor, y: Tensor, running: Tensor, settings: HeadSettings, progress: Progress
+) -> None:
     optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps)
     batch = min(settings.batch, 4 * len(y))
-    for _ in range(settings.steps):
+    for step in range(settings.steps):
+        if step % _TELL == 0:
+            progress(step, settings.steps, "learning from hints")
         drawn = torch.rand(batch, dtype=torch.float64).to(x.device)
         chosen = torch.searchsorted(running, drawn).clamp(max=len(y) - 1)
         loss = F.cross_entropy(head(x[chosen]), y[chosen], label_smoothing=settings.smoothing)

@@ -111,7 +111,7 @@ class Pooled:
         n = len(self.context.classes)
         position, size = self._decide(pixels)
         pixels = pixels if position else pixels.without_last(_POSITION)
-        head = fit_head(pixels, n, self.sizes[size], self.context.seed)
+        head = fit_head(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
         seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
         return {**to_state(head), "position": np.array([position]), "seen": seen}
 
