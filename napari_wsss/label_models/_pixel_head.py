@@ -29,6 +29,8 @@ class LabelledPixels:
     mean, scale : float32 (d,)
         Of pixels drawn from everywhere: hinted pixels alone lie in the middle of things, and a head
         standardised by them extrapolates wildly at every edge.
+    plain : int
+        Labelled pixels that do not come from objects that a model was asked for.
     """
 
     features: Tensor
@@ -36,6 +38,7 @@ class LabelledPixels:
     images: Tensor
     mean: Tensor
     scale: Tensor
+    plain: int
 
     def part(self, keep: Tensor) -> LabelledPixels:
         """The pixels that a mask or an index (m,) keeps."""

@@ -29,12 +29,13 @@ from napari_wsss.label_models._pixel_head import (
 from napari_wsss.models.embedded.asked import asked
 from napari_wsss.models.embedded.predictor import EmbeddedPredictor, load_embedded
 from napari_wsss.protocols import Context
+from napari_wsss.side_by_side import side_by_side, workers
 from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
 
 _POSITION = 3  # features that tell where a pixel lies: down, |across|, from the centre
 _PROBE = 6000  # labelled pixels on which position and size are decided
 _UP = 0.1  # share of the hints' variance in height that classes must explain
-_MANY = 20_000  # labelled pixels from which a large head is considered
+_MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
@@ -147,11 +148,14 @@ class Pooled:
 
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
-        features, classes, images, anywhere = [], [], [], []
+        features, classes, images, anywhere, plain = [], [], [], [], 0
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
-        for i, sample in enumerate(samples):
+        abreast = workers() if self.device.type == "cpu" else 1
+        for i, (sample, said) in enumerate(side_by_side(self._said, samples, abreast)):
             self.context.progress(i, len(samples), "reading labelled pixels")
             label = self._seeds(sample, stand_in)
+            plain += min(int((label > 0).sum()), self.params.pixels)
+            label = np.where((label == 0) & (said > 0), said, label)
             if label.any():
                 grid = FeatureGrid(self._with_position(sample), sample.features.stride)
                 rows, columns = _drawn(label > 0, self.params.pixels, rng)
@@ -169,7 +173,18 @@ class Pooled:
             torch.cat(images).to(self.device),
             look.mean(0),
             look.std(0, correction=0).clamp(min=1e-4),
+            plain,
         )
+
+    def _said(self, sample: Sample) -> Labels:
+        """What clicks and boxes say about the rest of their objects: class ids uint16 (h, w), 0 = nothing."""
+        ground, predictor = self.context.classes.background, self._predictor
+        if predictor is None or ground is None or sample.image.is_flat:
+            return np.zeros(sample.target.shape, np.uint16)
+        found = asked(predictor, sample.image, sample.labels, self.context.classes)
+        said = object_seeds(found, sample.image.shape, ground)
+        allowed = possible(said, sample.target.allow) & sample.image.valid
+        return np.where(allowed, said, np.uint16(0)).astype(np.uint16)
 
     def _seeds(self, sample: Sample, stand_in: bool) -> Labels:
         """Class ids of pixels to learn from: human-given ones, what boxes say, or maps as stand-ins."""
@@ -185,11 +200,6 @@ class Pooled:
             grid = FeatureGrid(torch.as_tensor(features.data, device=self.device), features.stride)
             boxed = box_seeds(boxes, grid, valid, target, sample.cam, classes, self.context.seed)
             guesses = np.where(boxed > 0, boxed, guesses)
-        ground = classes.background
-        if self._predictor is not None and ground is not None and not sample.image.is_flat:
-            found = asked(self._predictor, sample.image, labels, classes)
-            said = object_seeds(found, sample.image.shape, ground)
-            guesses = np.where(possible(said, target.allow), said, guesses)
         return np.where(given > 0, given, np.where(valid, guesses, np.uint16(0)))
 
     def _with_position(self, sample: Sample) -> Tensor:
@@ -211,7 +221,7 @@ class Pooled:
             position = "yes" if helps else "no"
         if size == "auto":
             probe = probe if position == "yes" else probe.without_last(_POSITION)
-            many = enough and len(pixels.classes) >= _MANY
+            many = enough and pixels.plain >= _MANY
             size = "large" if many and self._loss(probe, "large") < self._loss(probe, "small") else "small"
         return position == "yes", size
 

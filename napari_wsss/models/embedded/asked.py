@@ -17,6 +17,9 @@ from napari_wsss.types import Classes, Image, Point, Progress, WeakLabels, no_pr
 IMAGES_KEPT = 128
 """Of so many images the answers are remembered."""
 
+MANY = 12
+"""More objects than these in one image are small, and looked for in the finest frame alone."""
+
 _OTHERS, _REACH = 6, 64  # clicks of other classes that go along with a prompt, and how near in pixels they are
 _answers: OrderedDict[tuple[str, str, str], list[Cutout]] = OrderedDict()
 _lock = Lock()
@@ -69,7 +72,7 @@ def _answered(predictor: EmbeddedPredictor, image: Image, prompts: list[Prompt],
         if image.key and key in _answers:
             _answers.move_to_end(key)
             return _answers[key]
-    made = predict_many(predictor, predictor.embed(image), prompts, progress)
+    made = predict_many(predictor, predictor.embed(image), prompts, progress, finest_only=len(prompts) > MANY)
     with _lock:
         if image.key:
             _answers[key] = made
