@@ -12,7 +12,7 @@ from napari_wsss.errors import Cancelled
 from napari_wsss.models.embedded import predictor as predictor_module
 from napari_wsss.models.embedded.many import predict_many
 from napari_wsss.models.embedded.predictor import EMBEDDINGS_KEPT, EmbeddedPredictor, load_embedded
-from napari_wsss.models.prompts import LOWEST_LOGIT, lowres_extent
+from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, lowres_extent
 from tests.models.drawn_nuclei import best, drawn, image_of, iou, prompt, random_network
 
 FEW = 6
@@ -260,3 +260,15 @@ def test_cuda_agrees_with_the_cpu(scene, clicked) -> None:
     embedding = on_gpu.embed(image_of(scene[0]))
     for nucleus, first in zip(scene[1], clicked):
         assert iou(best(on_gpu.predict(embedding, prompt([nucleus.click]))), best(first)) > 0.97
+
+
+def test_the_finest_frame_alone_answers_too_also_a_box_that_would_suit_the_coarse_one(shipped, scene) -> None:
+    picture, nuclei, _ = scene
+    image = image_of(picture)
+    fine = shipped.embed_finest(image)
+    assert np.array_equal(fine.data, shipped.embed(image).data)
+    fine = Embedding(fine.data, fine.shape)
+    for asked in (prompt([nuclei[0].click]), prompt(box=(0, 0, *image.shape))):
+        (cutout,) = predict_many(shipped, fine, [asked])
+        assert np.isfinite(cutout.logits).all()
+        assert shipped.predict(fine, asked).masks.shape == (4, *image.shape)

@@ -72,7 +72,8 @@ def _answered(predictor: EmbeddedPredictor, image: Image, prompts: list[Prompt],
         if image.key and key in _answers:
             _answers.move_to_end(key)
             return _answers[key]
-    made = predict_many(predictor, predictor.embed(image), prompts, progress, finest_only=len(prompts) > MANY)
+    embed = predictor.embed_finest if len(prompts) > MANY else predictor.embed
+    made = predict_many(predictor, embed(image), prompts, progress)
     with _lock:
         if image.key:
             _answers[key] = made

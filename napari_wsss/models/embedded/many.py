@@ -52,7 +52,6 @@ def predict_many(
     embedding: Embedding,
     prompts: Sequence[Prompt],
     progress: Progress = no_progress,
-    finest_only: bool = False,
 ) -> list[Cutout]:
     """The mask that the predictor finds best for each prompt, in the prompts' order.
 
@@ -62,18 +61,15 @@ def predict_many(
     ----------
     predictor : EmbeddedPredictor
     embedding : Embedding
-        Of the image that all prompts are about.
+        Of the image that all prompts are about; of its finest frame alone for half the work (`embed_finest`).
     prompts : sequence of Prompt
     progress : callable
         May raise Cancelled.
-    finest_only : bool
-        Look in the finest frame alone where a prompt does not say how large its object is: half the work.
     """
     best: list[Cutout | None] = [None] * len(prompts)
-    chosen = [comfortable(embedding.shape, p) for p in prompts]
-    if finest_only:
-        chosen = [0 if c is None else c for c in chosen]
     seen = levels(embedding)
+    chosen = [comfortable(embedding.shape, p) for p in prompts]
+    chosen = [None if c is None else min(c, len(seen) - 1) for c in chosen]
     total, done = sum(len(seen) if c is None else 1 for c in chosen), 0
     for number, (frame, data) in enumerate(seen):
         asked = [i for i, c in enumerate(chosen) if c is None or c == number]

@@ -82,6 +82,14 @@ class EmbeddedPredictor:
                     self._kept.popitem(last=False)
         return embedding
 
+    def embed_finest(self, image: Image) -> Embedding:
+        """As `embed`, of the finest frame alone; not remembered."""
+        with self._lock:
+            if image.key in self._kept:
+                return self._kept[image.key]
+        rgb = torch.from_numpy(np.ascontiguousarray(image.rgb, np.float32)).to(self.device)
+        return Embedding(self._encoded(rgb, frames(image.shape)[0]), image.shape)
+
     @torch.inference_mode()
     def _encoded(self, rgb: Tensor, frame: Frame) -> Float:
         size, (below, right) = (frame.rows, frame.columns), frame.padding
@@ -100,7 +108,7 @@ class EmbeddedPredictor:
         seen = levels(embedding)
         chosen = comfortable(embedding.shape, prompt)
         answers = []
-        for frame, data in seen if chosen is None else seen[chosen : chosen + 1]:
+        for frame, data in seen if chosen is None else [seen[min(chosen, len(seen) - 1)]]:
             logits, iou, window = self.decoded(frame, data, prompt)
             h, w = frame.grid
             full = torch.full((len(iou), h * STRIDE // CELL, w * STRIDE // CELL), LOWEST_LOGIT, device=self.device)
