@@ -38,13 +38,13 @@ def test_any_sequence_leaves_what_the_model_says(new_folders, pictures, labellin
     project = Project.create(folder, ["background", "cell", "nucleus"])
     project.add_images([pictures / "a.png"])
     model, digests = labelling.Model(SHAPE), {}
-    for op in ops:
+    for done, op in enumerate(ops):
         if op["kind"] == "reopen":
             project.close()
             project = Project.open(folder)
         else:
             imported_before = op["kind"] == "import" and any(
-                o is not op and o["kind"] == "import" and o["seed"] == op["seed"] for o in ops[: ops.index(op)]
+                o["kind"] == "import" and o["seed"] == op["seed"] for o in ops[:done]
             )
             labelling.do(project, op, SHAPE)
             model = model if imported_before else model.after(op)
