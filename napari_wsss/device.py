@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 from napari_wsss.errors import UsageError
@@ -32,21 +32,28 @@ def choose(wanted: str) -> str:
 
 
 @contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within: torch uses so many threads on the CPU."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def few_threads() -> Iterator[None]:
     """Within: torch takes half of the machine's cores, or as many as ``OMP_NUM_THREADS`` says.
 
     Where something else runs on the same cores, OpenMP's threads wait for each other: on two cores
     with one other job a run with two threads took seven times as long as with one.
     """
-    import torch
-
-    before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-    try:
+    told = "OMP_NUM_THREADS" in os.environ
+    with nullcontext() if told else torch_threads(max(1, (os.cpu_count() or 2) // 2)):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def described(device: str) -> str:

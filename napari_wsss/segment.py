@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image as Picture
 
 from napari_wsss import images
+from napari_wsss.device import choose
 from napari_wsss.errors import UsageError
 from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
 from napari_wsss.types import Bool, Box4, Float, Image, digest
@@ -162,24 +163,24 @@ DEFAULT_MODEL = "embedded"
 """The predictor that a click gets where nobody chose another: the model that ships with the product."""
 
 
-def predictor(model: str = DEFAULT_MODEL, device: str = "cpu") -> PromptPredictor:
+def predictor(model: str = DEFAULT_MODEL, device: str = "auto") -> PromptPredictor:
     """The predictor of this name.
 
-    ``embedded`` ships with the product, ``random_walker`` needs no weights; else a file of the embedded
+    ``embedded`` ships with the product, ``random_walker`` needs neither weights nor torch; else a file of the embedded
     model's shape (``.safetensors`` of ``python -m napari_wsss.pretraining export``), or a SAM by its name in the
-    catalogue or its file.
+    catalogue or its file. ``device`` as :func:`napari_wsss.device.choose` has it.
     """
-    from napari_wsss.models.embedded.predictor import is_embedded, load_embedded
-
-    if model == DEFAULT_MODEL or is_embedded(Path(model)):
-        return load_embedded(model, device)
     if model == "random_walker":
         from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
 
         return RandomWalkerPrompt()
+    from napari_wsss.models.embedded.predictor import is_embedded, load_embedded
+
+    if model == DEFAULT_MODEL or is_embedded(Path(model)):
+        return load_embedded(model, choose(device))
     from napari_wsss.models.sam import load_sam
 
-    return load_sam(model, device)
+    return load_sam(model, choose(device))
 
 
 def segment_file(

@@ -175,6 +175,25 @@ def trained_bytes(recipe: Recipe, weights: Mapping[str, Tensor], told: Mapping[s
     return save(plain, metadata)
 
 
+def read_marked(path: Path, kind: str, remedy: str, otherwise: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file whose metadata name this kind.
+
+    Raises
+    ------
+    WsssError
+        The file is damaged (with the remedy), or of another kind (``otherwise`` says so).
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except SafetensorError as error:
+        raise WsssError(f"{path}: is damaged ({error}); {remedy}") from error
+    if metadata.get("kind") != kind:
+        raise WsssError(f"{path}: {otherwise}")
+    return metadata, tensors
+
+
 def read_trained(path: Path, where: str = "cpu", seed: int = 0) -> Trained:
     """The network in a file whose content :func:`trained_bytes` made.
 
@@ -185,14 +204,7 @@ def read_trained(path: Path, where: str = "cpu", seed: int = 0) -> Trained:
     """
     if not path.is_file():
         raise WsssError(f"{path}: there is no such segmenter; train one with `napari-wsss train`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except SafetensorError as error:
-        raise WsssError(f"{path}: is damaged ({error}); train again or copy it again") from error
-    if metadata.get("kind") != KIND:
-        raise WsssError(f"{path}: holds no segmenter of this product")
+    metadata, weights = read_marked(path, KIND, "train again or copy it again", "holds no segmenter of this product")
     recipe = Recipe.from_json(json.loads(metadata["recipe"]))
     network = recipe.network(Context(Classes(()), where, seed))
     fit_weights(network, weights, str(path))

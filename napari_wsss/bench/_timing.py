@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,19 +30,6 @@ def best_of(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
             if turn:
                 best[name] = min(best[name], seconds)
     return best
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Torch uses so many threads on the CPU inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def thread_counts(wanted: int | None) -> tuple[int, ...]:

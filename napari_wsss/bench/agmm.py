@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from napari_wsss import registry
 from napari_wsss.bench._rows import Row, Setting, cost, score
-from napari_wsss.bench._timing import best_of, has_cuda, need_sklearn, thread_counts, torch_threads
+from napari_wsss.bench._timing import best_of, has_cuda, need_sklearn, thread_counts
+from napari_wsss.device import torch_threads
 from napari_wsss.errors import WsssError
 from napari_wsss.protocols import Context
 from napari_wsss.types import Class, Classes, Features, Image, Labels, Point, Sample, WeakLabels, WeakTarget

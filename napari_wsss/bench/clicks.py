@@ -26,7 +26,7 @@ from napari_wsss.bench._objects import Target, choose, load_image, write_drawn
 from napari_wsss.bench._rivals import crop, rivals, settings
 from napari_wsss.bench._rows import Row, Setting, cost, score
 from napari_wsss.bench._sets import ImageSet, read_set
-from napari_wsss.bench._timing import torch_threads
+from napari_wsss.device import torch_threads
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation.clicks import AT, GOALS, Answer, Click, deepest, figures, jittered, simulate
 from napari_wsss.models import store

@@ -18,7 +18,8 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransfor
 
 from napari_wsss.bench._drawn import cells, textured_image
 from napari_wsss.bench._rows import Row, Setting, cost, score
-from napari_wsss.bench._timing import best_of, has_cuda, job, thread_counts, torch_threads
+from napari_wsss.bench._timing import best_of, has_cuda, job, thread_counts
+from napari_wsss.device import torch_threads
 from napari_wsss.models.embedded.encoder import MULTIPLE
 from napari_wsss.models.embedded.frames import COARSE, FINE
 from napari_wsss.models.embedded.many import predict_many

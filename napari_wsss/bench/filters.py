@@ -13,7 +13,8 @@ from napari_wsss.bench._basic_features import basic_features
 from napari_wsss.bench._drawn import textured_image
 from napari_wsss.bench._rows import Row, Setting, cost, score
 from napari_wsss.bench._sets import read_set
-from napari_wsss.bench._timing import best_of, has_cuda, thread_counts, torch_threads
+from napari_wsss.bench._timing import best_of, has_cuda, thread_counts
+from napari_wsss.device import torch_threads
 from napari_wsss.images import contrast, load, open_source
 from napari_wsss.protocols import Context
 from napari_wsss.types import Classes, Features, Image

@@ -116,6 +116,15 @@ class _Lines:
             print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
 
 
+def methods(title: str, kind: str, default: str) -> str:
+    """Every method of a kind that is installed, a line each, read without importing one."""
+    lines = [f"{title}:"]
+    for name in registry.names(kind):
+        mark = " (default)" if name == default else ""
+        lines.append(f"  {name.replace('_', '-'):<18}{summary(kind, name)}{mark}")
+    return "\n".join(lines)
+
+
 def summary(kind: str, name: str) -> str:
     """A method's one line; one that another package announces and does not bring must not spoil the help."""
     try:

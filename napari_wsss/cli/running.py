@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from napari_wsss import registry
 from napari_wsss.cli import options
 from napari_wsss.errors import UsageError, WsssError
 
@@ -39,7 +38,6 @@ def add_commands(commands: Any) -> None:
     segment.add_argument("--plane", default="", help="plane of a stack, e.g. z12")
     segment.add_argument(
         "--model",
-        default="embedded",
         metavar="NAME_OR_FILE",
         help="embedded (default; ships with the product), random_walker, or a SAM",
     )
@@ -51,18 +49,9 @@ def _methods() -> str:
     """Every method that is installed, by stage, read without importing one."""
     from napari_wsss.pipeline import DEFAULT_ENCODER, DEFAULTS, KIND
 
-    lines = []
-    kinds = [(f"--use {stage}=", kind, DEFAULTS[stage]) for stage, kind in KIND.items()]
-    for title, kind, default in [
-        *kinds,
-        ("--encoder ", "encoders", DEFAULT_ENCODER),
-        ("export --format ", "exporters", ""),
-    ]:
-        lines.append(f"{title.strip('= ')}:")
-        for name in registry.names(kind):
-            mark = " (default)" if name == default else ""
-            lines.append(f"  {name.replace('_', '-'):<18}{options.summary(kind, name)}{mark}")
-    return "\n".join(lines)
+    kinds = [(f"--use {stage}", kind, DEFAULTS[stage]) for stage, kind in KIND.items()]
+    others = [("--encoder", "encoders", DEFAULT_ENCODER), ("export --format", "exporters", "")]
+    return "\n".join(options.methods(*row) for row in (*kinds, *others))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -108,10 +97,9 @@ def _stages_only(use: dict[str, str]) -> dict[str, str]:
 def _segment(arguments: argparse.Namespace) -> int:
     if arguments.out.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise UsageError(f"{arguments.out}: write the mask as .png or .tif")
-    from napari_wsss import device
-    from napari_wsss.segment import predictor, segment_file
+    from napari_wsss.segment import DEFAULT_MODEL, predictor, segment_file
 
-    chosen = predictor(arguments.model, device.choose(arguments.device))
+    chosen = predictor(arguments.model or DEFAULT_MODEL, arguments.device)
     pixels = segment_file(arguments.image, arguments.plane, arguments.point, arguments.box, chosen, arguments.out)
     print(f"{arguments.out}: {pixels} pixels, by {chosen.model}")
     return 0

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from napari_wsss import registry
 from napari_wsss.cli import options
 from napari_wsss.errors import UsageError, WsssError
 
@@ -22,21 +21,13 @@ def add_commands(commands: Any) -> None:
     _add_next(commands)
 
 
-def _methods(kind: str, default: str) -> str:
-    lines = [f"{kind}:"]
-    for name in registry.names(kind):
-        mark = " (default)" if name == default else ""
-        lines.append(f"  {name.replace('_', '-'):<18}{options.summary(kind, name)}{mark}")
-    return "\n".join(lines)
-
-
 def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="fit a segmenter to the labels",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Fit a segmenter to accepted masks, weak labels and unlabelled images, in runs/N of the project.",
-        epilog=_methods("segmenters", "plain"),
+        epilog=options.methods("segmenters", "segmenters", "plain"),
     )
     train.add_argument("project", type=Path, metavar="PROJECT")
     train.add_argument("--steps", type=int, metavar="N", help="end after so many steps")
@@ -75,7 +66,7 @@ def _add_next(commands: Any) -> None:
         help="the regions to label next",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The queue of regions, best first, with reasons; or an answer about one of them.",
-        epilog=_methods("acquisition", "ripu"),
+        epilog=options.methods("acquisition", "acquisition", "ripu"),
     )
     following.add_argument("project", type=Path, metavar="PROJECT")
     following.add_argument("--regions", type=int, default=10, metavar="N", help="length of the queue (default: 10)")

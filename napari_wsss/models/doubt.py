@@ -37,6 +37,12 @@ def box_sum(values: NDArray[np.generic], k: int) -> Map:
     return out
 
 
+def box_mean(values: NDArray[np.generic], k: int) -> Map:
+    """Mean over the part of the (2k + 1)^2 window around each pixel that lies inside."""
+    mean: Map = box_sum(values, k) / window_sizes((values.shape[0], values.shape[1]), k)
+    return mean
+
+
 def window_sizes(shape: tuple[int, int], k: int) -> Map:
     """Pixels of the window around each pixel that lie inside: for k = 1, 4 in corners, 6 at edges, 9 within."""
     return box_sum(np.ones(shape), k)
@@ -63,7 +69,7 @@ def impurity(p: NDArray[np.floating], k: int, normalised: bool = True) -> Map:
 def region_scores(p: NDArray[np.floating], k: int) -> RegionScores:
     """RIPU's scores of the (2k + 1)^2 window around each pixel (RA)."""
     mixed = impurity(p, k)
-    unsure = box_sum(entropy(p), k) / window_sizes((p.shape[1], p.shape[2]), k)
+    unsure = box_mean(entropy(p), k)
     return RegionScores(mixed * unsure, mixed, unsure)
 
 

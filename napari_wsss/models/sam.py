@@ -6,7 +6,7 @@ the checkpoint, so that any fine-tuned one of these architectures (micro-sam's, 
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from napari_wsss.errors import WsssError
 from napari_wsss.models.checkpoint import fit_weights, load_weights
 from napari_wsss.models.prompts import Embedding, Prediction, Prompt
+from napari_wsss.models.recent import Recent
 from napari_wsss.models.store import resolve
 from napari_wsss.models.tiny_vit_sam import TinyVitEncoder, from_published, is_tiny_vit
 from napari_wsss.types import Image
@@ -165,7 +166,7 @@ class LoadedSam:
         self.sam, self.name, self.notes = sam, name, notes
         self._sha256 = sha256
         self._resize = ResizeLongestSide(sam.image_encoder.img_size)
-        self._kept: OrderedDict[str, Embedding] = OrderedDict()
+        self._kept = Recent[Embedding](EMBEDDINGS_KEPT)
 
     @property
     def model(self) -> str:
@@ -182,16 +183,12 @@ class LoadedSam:
 
     def embed(self, image: Image) -> Embedding:
         """Embedding of an image's RGB view; the latest are remembered by the image's key."""
-        if image.key in self._kept:
-            self._kept.move_to_end(image.key)
-            return self._kept[image.key]
-        rgb = np.rint(image.rgb.transpose(1, 2, 0) * 255).astype(np.uint8)
-        made = self.embed_rgb(rgb)
-        if image.key:
-            self._kept[image.key] = made
-            while len(self._kept) > EMBEDDINGS_KEPT:
-                self._kept.popitem(last=False)
-        return made
+        if not image.key:
+            return self._embedded(image)
+        return self._kept.made(image.key, lambda: self._embedded(image))
+
+    def _embedded(self, image: Image) -> Embedding:
+        return self.embed_rgb(np.rint(image.rgb.transpose(1, 2, 0) * 255).astype(np.uint8))
 
     @torch.no_grad()
     def embed_rgb(self, rgb: NDArray[np.uint8]) -> Embedding:

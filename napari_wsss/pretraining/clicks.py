@@ -1,4 +1,4 @@
-"""The annotator of the training: where a person would click next, with their whims."""
+"""The annotator of the training: the one of the evaluation, with whims, and prompts of other kinds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_wsss.evaluation import clicks as annotator
 from napari_wsss.types import Bool
 
 Place = tuple[float, float, int]
@@ -24,30 +25,19 @@ def next_click(truth: Bool, found: Bool, rng: np.random.Generator, stride: int, 
     whim : float
         Chance of a click anywhere in the inner part of the error, instead of its centre.
     """
-    missed, wrong = _largest(truth & ~found), _largest(found & ~truth)
-    positive = wrong is None or (missed is not None and missed[1].sum() >= wrong[1].sum())
-    chosen = missed if positive else wrong
-    if chosen is None:
-        return None
-    corner, region = chosen
-    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    if rng.random() < whim:
-        inner = depth >= rng.uniform(0.2, 1.0) * depth.max()
-        y, x = np.argwhere(inner)[rng.integers(inner.sum())]
-    else:
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    inside = rng.uniform(0, stride, 2)  # anywhere in the cell
-    return (x + corner[1]) * stride + inside[0] - 0.5, (y + corner[0]) * stride + inside[1] - 0.5, int(positive)
 
+    def place(depth: NDArray[np.float64]) -> tuple[int, int]:
+        if rng.random() >= whim:
+            return annotator.deepest(depth)
+        inner = np.argwhere(depth >= rng.uniform(0.2, 1.0) * depth.max())
+        y, x = inner[rng.integers(len(inner))]
+        return int(y), int(x)
 
-def _largest(mask: Bool) -> tuple[tuple[int, int], Bool] | None:
-    """The largest connected region of a mask, cut out, and its corner."""
-    ids, n = ndimage.label(mask)
-    if not n:
+    click = annotator.next_click(found, truth, np.ones(truth.shape, bool), place=place)
+    if click is None:
         return None
-    biggest = int(np.bincount(ids.ravel())[1:].argmax()) + 1
-    rows, columns = ndimage.find_objects(ids, biggest)[biggest - 1]
-    return (rows.start, columns.start), ids[rows, columns] == biggest
+    right, down = rng.uniform(0, stride, 2)  # anywhere in the cell
+    return click.x * stride + right - 0.5, click.y * stride + down - 0.5, int(click.positive)
 
 
 def loose_box(truth: Bool, rng: np.random.Generator, stride: int) -> NDArray[np.float32]:

@@ -109,7 +109,7 @@ def _in_sight(ids: NDArray[np.int32], table: NDArray[np.float32], zoom: float) -
 
 def _seen(picture: NDArray[np.float32], rng: np.random.Generator) -> Float:
     """The picture as a camera and the product's contrast would show it: float32 (3, SIDE, SIDE)."""
-    if rng.random() < 0.8:
+    if rng.random() < 0.65:
         picture = spoil(rng, picture)
     if rng.random() < 0.3:
         low, high = np.percentile(picture[::4, ::4], (1, 99))

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from napari_wsss.errors import CannotFeed
 from napari_wsss.models.embedded.asked import Asked, asked
 from napari_wsss.models.embedded.predictor import load_embedded
 from napari_wsss.protocols import Context
@@ -22,7 +21,6 @@ class EmbeddedRefinerParams(Walker.Params):
 
     weights: str = "embedded"
     trust: float = 0.75
-    walk: bool = True
 
     def __post_init__(self) -> None:
         Walker.Params.__post_init__(self)
@@ -43,7 +41,6 @@ class EmbeddedRefiner:
         weights : ``embedded``, or a file that the model's own program wrote.
         edge, prior, alone, iterations, levels : of the walker.
         trust : estimated IoU below which a mask is not painted.
-        walk : off = the pseudo-label as it is, instead of the walker's answer.
     context : Context
     """
 
@@ -67,10 +64,7 @@ class EmbeddedRefiner:
         CannotFeed
             Where the image has no pseudo-labels.
         """
-        pseudo = sample.pseudo
-        if pseudo is None:
-            raise CannotFeed(f"{sample.name}: no pseudo-labels to refine")
-        base = self._walker(sample, state) if self.params.walk else Mask(pseudo.labels)
+        base = self._walker(sample, state)
         if sample.image.is_flat:
             return base
         objects = asked(self._predictor, sample.image, sample.labels, self.context.classes, self.context.progress)

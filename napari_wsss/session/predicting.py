@@ -65,10 +65,5 @@ class Predicting:
         if self._predictor is None:
             from napari_wsss import segment
 
-            device = self.device
-            if self.model != "random_walker":
-                from napari_wsss.device import choose
-
-                device = choose(self.device)
-            self._predictor = segment.predictor(self.model, device)
+            self._predictor = segment.predictor(self.model, self.device)
         return self._predictor

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_wsss.errors import WsssError
 from napari_wsss.models.checkpoint import fit_weights
 from napari_wsss.protocols import Context
-from napari_wsss.trained import Recipe
+from napari_wsss.trained import Recipe, read_marked
 from napari_wsss.training.losses.cw_bass import Gate
 from napari_wsss.training.losses.hardness import HardnessHead
 from napari_wsss.training.settings import Training
@@ -96,14 +94,8 @@ def restore(path: Path, settings: Training, context: Context) -> Learner:
     WsssError
         The file is damaged or something else.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except SafetensorError as error:
-        raise WsssError(f"{path}: is damaged ({error}); begin a new run") from error
-    if metadata.get("kind") != KIND:
-        raise WsssError(f"{path}: is no checkpoint of this version; begin a new run")
+    another = "is no checkpoint of this version; begin a new run"
+    metadata, tensors = read_marked(path, KIND, "begin a new run", another)
     facts = json.loads(metadata["facts"])
     recipe = Recipe.from_json(facts["recipe"])
     learner = new_learner(recipe, settings, context, 0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_wsss.device import few_threads
+from napari_wsss.device import few_threads, torch_threads
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.project import Project
 from napari_wsss.protocols import Context
@@ -80,7 +78,7 @@ def train(
         recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
         run = None
     context = context_for(project, device, progress)
-    with _threads(settings.threads), torch.random.fork_rng(devices=[]):
+    with torch_threads(settings.threads) if settings.threads else few_threads(), torch.random.fork_rng(devices=[]):
         loop = _Loop(project, settings, context, run, None if resume else recipe)
         return loop.run_until_done()
 
@@ -319,18 +317,3 @@ def stands_upright(some: list[Shown]) -> bool:
 
 def _labels(shown: Shown) -> Any:
     return shown.seed if shown.noisy is None else np.where(shown.seed > 0, shown.seed, shown.noisy)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Within: torch takes so many threads, or (0) half of the cores."""
-    if not count:
-        with few_threads():
-            yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

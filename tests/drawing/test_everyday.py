@@ -12,30 +12,19 @@ from napari_wsss.drawing._backdrops import backdrop
 from napari_wsss.drawing._easel import LEAST, Easel
 from napari_wsss.drawing._grain import PATTERNS, cloud, noise, pattern
 from napari_wsss.drawing.everyday import SCENES
+from tests.drawing.scene_laws import same_seed_same_scene, tidy
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_the_same_seed_draws_the_same_scene_and_another_seed_another(name):
-    one, again, other = (SCENES[name](np.random.default_rng(s), (96, 128)) for s in (3, 3, 4))
-    assert np.array_equal(one.picture, again.picture)
-    assert all(np.array_equal(a, b) for a, b in zip(one.objects, again.objects, strict=True))
-    assert not np.array_equal(one.picture, other.picture)
+    same_seed_same_scene(SCENES[name])
 
 
 @pytest.mark.parametrize("name", SCENES)
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), h=st.integers(48, 150), w=st.integers(48, 150))
 def test_every_scene_is_tidy(name, seed, h, w):
-    scene = SCENES[name](np.random.default_rng(seed), (h, w))
-    assert scene.picture.shape == (h, w, 3)
-    assert scene.picture.dtype == np.float32
-    assert np.isfinite(scene.picture).all()
-    assert scene.picture.min() >= 0
-    assert scene.picture.max() <= 1
-    for ids in scene.objects:
-        assert ids.shape == (h, w)
-        assert ids.dtype == np.uint16
-        assert (np.bincount(ids.ravel())[1:] >= LEAST).all()
+    tidy(SCENES[name], seed, h, w, LEAST)
 
 
 @pytest.mark.parametrize(

@@ -200,8 +200,8 @@ def test_masks_and_low_resolution_logits_agree_and_padding_is_not_the_object(shi
 
 
 def test_the_latest_embeddings_are_remembered_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = EmbeddedPredictor(random_network())
     monkeypatch.setattr(predictor_module, "EMBEDDINGS_KEPT", 2)
+    made = EmbeddedPredictor(random_network())
     assert EMBEDDINGS_KEPT >= 2
     asked: list[int] = []
     encoder = made.network.image_encoder

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 
 from napari_wsss.models.embedded.many import Cutout, predict_many
 from napari_wsss.models.embedded.predictor import EmbeddedPredictor
 from napari_wsss.models.prompts import Prompt
+from napari_wsss.models.recent import Recent
 from napari_wsss.types import Classes, Image, Point, Progress, WeakLabels, no_progress
 
 IMAGES_KEPT = 128
@@ -21,8 +19,7 @@ MANY = 12
 """More objects than these in one image are small, and looked for in the finest frame alone."""
 
 _OTHERS, _REACH = 6, 64  # clicks of other classes that go along with a prompt, and how near in pixels they are
-_answers: OrderedDict[tuple[str, str, str], list[Cutout]] = OrderedDict()
-_lock = Lock()
+_answers = Recent[list[Cutout]](IMAGES_KEPT)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,22 +61,14 @@ def asked(
 
 
 def _answered(predictor: EmbeddedPredictor, image: Image, prompts: list[Prompt], progress: Progress) -> list[Cutout]:
-    said = hashlib.sha256()
-    for prompt in prompts:
-        said.update(repr((prompt.points.tolist(), prompt.positive.tolist(), prompt.box)).encode())
-    key = (predictor.model, image.key, said.hexdigest())
-    with _lock:
-        if image.key and key in _answers:
-            _answers.move_to_end(key)
-            return _answers[key]
-    embed = predictor.embed_finest if len(prompts) > MANY else predictor.embed
-    made = predict_many(predictor, embed(image), prompts, progress)
-    with _lock:
-        if image.key:
-            _answers[key] = made
-            while len(_answers) > IMAGES_KEPT:
-                _answers.popitem(last=False)
-    return made
+    def ask() -> list[Cutout]:
+        embed = predictor.embed_finest if len(prompts) > MANY else predictor.embed
+        return predict_many(predictor, embed(image), prompts, progress)
+
+    if not image.key:
+        return ask()
+    said = tuple((p.points.tobytes(), p.positive.tobytes(), p.box) for p in prompts)
+    return _answers.made((predictor.model, image.key, said), ask)
 
 
 def _prompt(point: Point, points: tuple[Point, ...]) -> Prompt:

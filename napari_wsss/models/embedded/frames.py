@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_wsss.models.embedded.encoder import MULTIPLE, STRIDE
-from napari_wsss.models.embedded.prompts import NOTHING
+from napari_wsss.models.embedded.prompts import CORNER, NOTHING, OPPOSITE
 from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, Prompt, lowres_extent
 
 SIDE = 256
@@ -61,7 +61,7 @@ class Frame:
         ]
         if prompt.box is not None:
             y0, x0, y1, x1 = prompt.box
-            rows += [(x0 * across, y0 * down, 2.0), (x1 * across, y1 * down, 3.0)]
+            rows += [(x0 * across, y0 * down, float(CORNER)), (x1 * across, y1 * down, float(OPPOSITE))]
         return torch.tensor([rows or [(0.0, 0.0, float(NOTHING))]], dtype=torch.float32)
 
     def guess(self, prompt: Prompt) -> Tensor | None:

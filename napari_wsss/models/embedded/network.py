@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_wsss.models.embedded.decoder import MaskDecoder
 from napari_wsss.models.embedded.encoder import ImageEncoder
@@ -32,13 +32,3 @@ def fold(network: nn.Module) -> nn.Module:
                 parent._modules[here] = torch.nn.utils.fuse_conv_bn_eval(conv.eval(), norm.eval())
                 parent._modules[following] = nn.Identity()
     return network
-
-
-def parameters(network: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(p.numel() for p in network.parameters())
-
-
-def owned_by(counts: Tensor) -> Tensor:
-    """(b,) index of the image of each prompt, from the number of prompts an image."""
-    return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)

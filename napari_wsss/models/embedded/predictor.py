@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from napari_wsss.models.embedded.frames import CELL, SIDE, Frame, comfortable, f
 from napari_wsss.models.embedded.network import EmbeddedNetwork, fold
 from napari_wsss.models.embedded.window import Window, window_around
 from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, Prediction, Prompt, lowres_extent
+from napari_wsss.models.recent import Recent
 from napari_wsss.models.store import resolve
 from napari_wsss.types import Float, Image
 
@@ -59,8 +58,7 @@ class EmbeddedPredictor:
         self.network.requires_grad_(False)
         self.device = torch.device(device)
         self._sha256 = sha256
-        self._kept: OrderedDict[str, Embedding] = OrderedDict()
-        self._lock = Lock()
+        self._kept = Recent[Embedding](EMBEDDINGS_KEPT)
 
     @property
     def model(self) -> str:
@@ -68,27 +66,18 @@ class EmbeddedPredictor:
 
     def embed(self, image: Image) -> Embedding:
         """The packed embeddings of an image's RGB view; the latest are remembered by the image's key."""
-        with self._lock:
-            if image.key in self._kept:
-                self._kept.move_to_end(image.key)
-                return self._kept[image.key]
-        rgb = torch.from_numpy(np.ascontiguousarray(image.rgb, np.float32)).to(self.device)
-        made, *coarser = (self._encoded(rgb, frame) for frame in frames(image.shape))
-        embedding = Embedding(made, image.shape, tuple(coarser))
-        with self._lock:
-            if image.key:
-                self._kept[image.key] = embedding
-                while len(self._kept) > EMBEDDINGS_KEPT:
-                    self._kept.popitem(last=False)
-        return embedding
+        if not image.key:
+            return self._embedded(image, frames(image.shape))
+        return self._kept.made(image.key, lambda: self._embedded(image, frames(image.shape)))
 
     def embed_finest(self, image: Image) -> Embedding:
-        """As `embed`, of the finest frame alone; not remembered."""
-        with self._lock:
-            if image.key in self._kept:
-                return self._kept[image.key]
+        """As `embed`, but with the finest frame alone where the whole is not remembered; not remembered itself."""
+        return self._kept.get(image.key) or self._embedded(image, frames(image.shape)[:1])
+
+    def _embedded(self, image: Image, seen: tuple[Frame, ...]) -> Embedding:
         rgb = torch.from_numpy(np.ascontiguousarray(image.rgb, np.float32)).to(self.device)
-        return Embedding(self._encoded(rgb, frames(image.shape)[0]), image.shape)
+        finest, *coarser = (self._encoded(rgb, frame) for frame in seen)
+        return Embedding(finest, image.shape, tuple(coarser))
 
     @torch.inference_mode()
     def _encoded(self, rgb: Tensor, frame: Frame) -> Float:

@@ -1,0 +1,41 @@
+"""What was made last, kept so that it is not made again; safe from several threads."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """The latest ``most`` values by key; the one that was not asked for longest goes first.
+
+    Two threads that miss the same key at once both make the value; the making itself is not locked.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        """The value, if it is still there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def made(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value, made if it is not there."""
+        found = self.get(key)
+        if found is not None:
+            return found
+        value = make()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return value
