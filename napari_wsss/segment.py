@@ -40,7 +40,8 @@ def next_answer(
 
     Of its proposals that contain every positive click and no negative one, the one that it finds best; if none obeys
     them all, the one that obeys most. The answer to one click less goes along as a first guess, as in
-    segment-anything's own demonstration, unless the newest click says that it was only a part.
+    segment-anything's own demonstration, unless the newest click says that it was only a part. Without one the
+    predictor's own answer is its first guess, if it `looks_twice`.
 
     Parameters
     ----------
@@ -55,8 +56,16 @@ def next_answer(
     guess = None if before is None or (points and _far_off(points[-1], before.mask)) else before.logits
     pixels = np.array([p[:2] for p in points], np.int64).reshape(-1, 2)
     positive = np.array([p[2] for p in points], bool)
-    prediction = predictor.predict(embedding, Prompt(pixels, positive, box, guess))
-    obeyed = (prediction.masks[:, pixels[:, 0], pixels[:, 1]] == positive).sum(1)
+    answer = _best(predictor, embedding, Prompt(pixels, positive, box, guess))
+    if predictor.looks_twice and guess is None and box is None and answer.mask.any():
+        answer = _best(predictor, embedding, Prompt(pixels, positive, box, answer.logits))
+    return answer
+
+
+def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt) -> Answer:
+    """Of the proposals that obey most clicks the one that the predictor finds best."""
+    prediction = predictor.predict(embedding, prompt)
+    obeyed = (prediction.masks[:, prompt.points[:, 0], prompt.points[:, 1]] == prompt.positive).sum(1)
     best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
     return Answer(prediction.masks[best], prediction.lowres[best])
 

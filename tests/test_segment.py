@@ -138,7 +138,7 @@ def test_many_channels_are_used():
 class Fixed:
     """Answers every prompt with the same masks."""
 
-    model, side = "fixed", 4
+    model, side, looks_twice = "fixed", 4, False
 
     def __init__(self, masks, scores):
         self.answer = Prediction(
@@ -238,6 +238,16 @@ def test_a_click_far_off_the_last_mask_forgets_it():
     predictor = Recorded([disc((60, 60), 10, 10, 6)], [0.9])
     segment(noisy(disc((60, 60), 10, 10, 6)), [(10, 10, True), (40, 40, True)], [], predictor)
     assert predictor.prompts[1].mask_logits is None
+
+
+def test_who_looks_twice_is_shown_its_first_answer_once():
+    predictor = Recorded([disc((60, 60), 20, 20, 10)], [0.9])
+    predictor.looks_twice = True
+    segment(noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True), (20, 28, True)], [], predictor)
+    assert [(len(p.points), p.mask_logits is None) for p in predictor.prompts] == [(1, True), (1, False), (2, False)]
+    predictor.prompts.clear()
+    segment(noisy(disc((60, 60), 20, 20, 10)), [], [(10, 10, 30, 30)], predictor)
+    assert len(predictor.prompts) == 1
 
 
 def test_a_click_off_the_object_waits_for_the_first_on_it():

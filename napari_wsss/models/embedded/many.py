@@ -14,14 +14,11 @@ from torch.nn import functional as F
 
 from napari_wsss.models.embedded.encoder import STRIDE
 from napari_wsss.models.embedded.frames import Frame, comfortable, levels
-from napari_wsss.models.embedded.predictor import EmbeddedPredictor, places
+from napari_wsss.models.embedded.predictor import TOKENS_AROUND, EmbeddedPredictor, places
 from napari_wsss.models.embedded.prompts import NOTHING
 from napari_wsss.models.embedded.window import Window, window_around
 from napari_wsss.models.prompts import Embedding, Prompt
 from napari_wsss.types import Bool, Box4, Float, Progress, no_progress
-
-SMALL_WINDOW = 16
-"""Tokens a side of the first window; an object that reaches its edge is decoded again as a single call does."""
 
 _AT_ONCE = 32
 
@@ -55,7 +52,7 @@ def predict_many(
 ) -> list[Cutout]:
     """The mask that the predictor finds best for each prompt, in the prompts' order.
 
-    As single calls answer, in the frames that they would use; only the first window is smaller.
+    As single calls answer, in the windows and frames that they would use.
 
     Parameters
     ----------
@@ -92,7 +89,7 @@ def _in_frame(
     """The best mask of each prompt in one frame: in batches of small windows, and alone where that is not enough."""
     tokens = torch.from_numpy(data).to(predictor.device)[None]
     placed = {i: frame.sparse(prompts[i]).to(predictor.device) for i in asked}
-    windows = {i: window_around(places(placed[i], None), frame.grid, SMALL_WINDOW) for i in asked}
+    windows = {i: window_around(places(placed[i], None), frame.grid, TOKENS_AROUND) for i in asked}
     alone = []
     for chunk in _chunks([i for i in asked if prompts[i].mask_logits is None], windows):
         logits, iou = _decoded(predictor, tokens, [placed[i] for i in chunk], [windows[i] for i in chunk])
@@ -114,7 +111,7 @@ def _chunks(indices: Sequence[int], windows: Mapping[int, Window]) -> Iterator[l
     for i in indices:
         groups.setdefault((windows[i].height, windows[i].width), []).append(i)
     for (height, width), same in groups.items():
-        at_once = max(1, _AT_ONCE * SMALL_WINDOW**2 // (height * width))
+        at_once = max(1, _AT_ONCE * TOKENS_AROUND**2 // (height * width))
         yield from (same[start : start + at_once] for start in range(0, len(same), at_once))
 
 

@@ -28,7 +28,7 @@ NAME = "embedded"
 EMBEDDINGS_KEPT = 8
 """How many images' embeddings a loaded model remembers (9 MiB each, up to 37 of a large image)."""
 
-TOKENS_AROUND = 32
+TOKENS_AROUND = 16
 """A prompt is first decoded in a window of so many tokens a side."""
 
 _MARK = "mask_decoder.like_tokens.project.weight"
@@ -51,6 +51,7 @@ class EmbeddedPredictor:
     """
 
     side = SIDE
+    looks_twice = True
 
     def __init__(self, network: EmbeddedNetwork, device: str = "cpu", sha256: str = "") -> None:
         fold(network.eval())
