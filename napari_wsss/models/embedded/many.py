@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_wsss.models.embedded.encoder import STRIDE
 from napari_wsss.models.embedded.frames import Frame, comfortable, levels
+from napari_wsss.models.embedded.pixels import at_pixels
 from napari_wsss.models.embedded.predictor import TOKENS_AROUND, EmbeddedPredictor, places
 from napari_wsss.models.embedded.prompts import NOTHING
 from napari_wsss.models.embedded.window import Window, window_around
@@ -129,12 +128,5 @@ def _decoded(
 
 def _cutout(logits: Tensor, iou: float, window: Window, frame: Frame) -> Cutout:
     """A window's logits at the image's own pixels."""
-    down, across = frame.scale
-    y0, x0 = (math.ceil(n * STRIDE / s) for n, s in ((window.y, down), (window.x, across)))
-    y1 = min(frame.shape[0], math.floor(window.bottom * STRIDE / down))
-    x1 = min(frame.shape[1], math.floor(window.right * STRIDE / across))
-    y = ((np.arange(y0, y1) + 0.5) * down / STRIDE - window.y) / window.height * 2 - 1
-    x = ((np.arange(x0, x1) + 0.5) * across / STRIDE - window.x) / window.width * 2 - 1
-    places = torch.stack(torch.meshgrid(torch.from_numpy(x), torch.from_numpy(y), indexing="xy"), -1).float()
-    read = F.grid_sample(logits[None, None], places[None].to(logits.device), "bilinear", "border", align_corners=False)
-    return Cutout((y0, x0, y1, x1), read[0, 0].cpu().numpy(), iou)
+    box, pixels = at_pixels(logits[None], window, frame)
+    return Cutout(box, pixels[0].cpu().numpy(), iou)
