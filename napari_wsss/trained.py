@@ -19,7 +19,7 @@ from napari_wsss.choices import DEFAULT_ENCODER, Choice
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.models.checkpoint import fit_weights
-from napari_wsss.project import Project
+from napari_wsss.project import Cache, Project
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Classes, Features, Float, Image, Progress, digest, no_progress
 
@@ -98,16 +98,16 @@ class Feed:
 
     Parameters
     ----------
-    project : Project
-        Its cache keeps features.
+    cache : Cache
+        Of a project; keeps features.
     """
 
-    def __init__(self, recipe: Recipe, project: Project, context: Context) -> None:
+    def __init__(self, recipe: Recipe, cache: Cache, context: Context) -> None:
         self.recipe = recipe
         self._features: Callable[[Image], Features] | None = None
         if recipe.inputs == "features":
             choice = Choice("encoders", recipe.encoder, dict(recipe.encoder_params), "encoder")
-            self._features = DenseFeatures(choice, context, project.cache)
+            self._features = DenseFeatures(choice, context, cache)
 
     def __call__(self, image: Image) -> tuple[Float, int]:
         """float32 (c, h', w') and the step of its grid in image pixels, not yet normalised.

@@ -53,7 +53,7 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--out", type=Path, metavar="DIR", help="also write DIR/STEM.png (and .tif with a CRS)")
     predict.add_argument("--weights", type=options.existing, metavar="FILE", help="default: the newest run's")
     predict.add_argument("--views", type=int, choices=(1, 2, 4), default=1, help="flipped views that are averaged")
-    predict.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: this one)")
+    options.add_workers(predict)
     predict.add_argument("--again", action="store_true", help="also what is up to date")
     options.add_device(predict)
     options.add_json(predict)
@@ -130,7 +130,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from napari_wsss.prediction_files import split_names, write_masks
     from napari_wsss.project import Project
 
-    with Project.open(arguments.project) as project:
+    with Project.open(arguments.project) as project, options.workers(arguments) as workers:
         names, files = split_names(project, arguments.images)
         if files and arguments.out is None:
             raise UsageError(f"{files[0]} is not in the project; say with --out DIR where its mask goes")
@@ -141,7 +141,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             views=arguments.views,
             again=arguments.again,
-            make_executor=_processes(arguments.workers),
+            workers=workers,
             progress=options.progress_bar(),
         )
         written = 0
@@ -167,20 +167,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     if report.failed and not (report.predicted or report.up_to_date or written):
         raise WsssError(f"no image could be predicted; the first: {report.failed[0]}")
     return 0
-
-
-def _processes(count: int) -> Any:
-    """What makes an executor of so many new processes (torch does not survive a fork); None for 0."""
-    if count <= 0:
-        return None
-
-    def make() -> Any:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-
-    return make
 
 
 def _next(arguments: argparse.Namespace) -> int:

@@ -85,29 +85,36 @@ class ResultStore:
         except PermissionError:  # Windows, while another process reads it; sweep() takes it later
             return
 
-    def read(self, stage: Stage, file: str) -> Result | None:
-        """The result in a file; None if the file is gone.
+    def path(self, stage: Stage, file: str) -> Path:
+        return self._folder / stage / file
 
-        Raises
-        ------
-        WsssError
-            A damaged file; the remedy is to delete it.
-        """
-        path = self._folder / stage / file
-        if not path.is_file():
-            return None
-        try:
-            return decode(path)
-        except FileNotFoundError:
-            return None
-        except (SafetensorError, zlib.error, ValueError, KeyError) as error:
-            raise WsssError(f"{path} is damaged ({error}); delete it and run the stage again") from error
+    def read(self, stage: Stage, file: str) -> Result | None:
+        """The result in a file; None if the file is gone. Raises WsssError, see :func:`read_result`."""
+        return read_result(self.path(stage, file))
 
     def sweep(self, db: sqlite3.Connection) -> None:
         """Remove files that a killed process wrote and never named, once no process can be about to name them."""
         for stage in STAGES:
             named = frozenset(row[0] for row in db.execute("SELECT file FROM results WHERE stage = ?", (stage,)))
             sweep(self._folder / stage, keep=named, older_than=_ORPHAN_AFTER)
+
+
+def read_result(path: Path) -> Result | None:
+    """The result in a file; None if the file is gone.
+
+    Raises
+    ------
+    WsssError
+        A damaged file; the remedy is to delete it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return decode(path)
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, zlib.error, ValueError, KeyError) as error:
+        raise WsssError(f"{path} is damaged ({error}); delete it and run the stage again") from error
 
 
 def encode(result: Result) -> bytes:

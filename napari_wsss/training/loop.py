@@ -97,13 +97,13 @@ class _Loop:
             if self.learner.recipe.classes != project.classes.names:
                 raise UsageError(f"{run.folder}: was begun with other classes; begin a new run")
             run.forget_metrics_after(self.learner.step)
-            self.gallery = Gallery(project, Feed(self.learner.recipe, project, context), settings.noisy > 0)
+            self.gallery = Gallery(project, Feed(self.learner.recipe, project.cache, context), settings.noisy > 0)
             self.teaching = self._teaching()
         else:
             assert recipe is not None
-            gallery = Gallery(project, Feed(recipe, project, context), settings.noisy > 0)
+            gallery = Gallery(project, Feed(recipe, project.cache, context), settings.noisy > 0)
             fitted = _measured(recipe, self._some(gallery))
-            self.gallery = Gallery(project, Feed(fitted, project, context), settings.noisy > 0)
+            self.gallery = Gallery(project, Feed(fitted, project.cache, context), settings.noisy > 0)
             self.teaching = self._teaching()
             self.learner = new_learner(fitted, settings, context, self.seed)
             self.run = new_run(project.folder, settings)
