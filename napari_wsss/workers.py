@@ -54,14 +54,15 @@ def scheduler(address: str) -> Iterator[Workers]:
         dask.distributed is not installed, or nobody answers at the address.
     """
     try:
+        import distributed
         from dask import config
-        from distributed import Client
         from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise UsageError("a scheduler needs dask.distributed: pip install 'napari-wsss[cluster]'") from error
     with config.set({"distributed.comm.timeouts.connect": _CONNECT_SECONDS}):
         try:
-            client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            make: Any = distributed.Client
+            client = make(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"no dask scheduler answers at {address} ({error}); start one with `dask scheduler`"
@@ -82,6 +83,6 @@ def _executor(client: Any, gone: str) -> Executor:
 def _threads(client: Any, gone: str) -> int:
     """Pieces of work that the scheduler's workers do at once; at least one, for workers may still come."""
     try:
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     except (OSError, ValueError) as error:
         raise WsssError(gone) from error

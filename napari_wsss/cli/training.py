@@ -42,6 +42,10 @@ def _add_train(commands: Any) -> None:
         help="segmenter.size=small, or training.tile=256 (see docs/training.md)",
     )
     options.add_device(train)
+    train.add_argument("--devices", type=int, default=1, metavar="N", help="processes here, one a device (default: 1)")
+    train.add_argument(
+        "--nodes", type=int, default=1, metavar="M", help="machines, each runs this command (default: 1)"
+    )
     options.add_json(train)
     train.set_defaults(run=_train)
 
@@ -105,10 +109,18 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     if arguments.own_process and hasattr(os, "nice"):
         os.nice(_NICE)
+    team = _team(arguments)
     with Project.open(arguments.project) as project:
         report = train(
-            project, begun, device=arguments.device, resume=arguments.resume, progress=options.progress_bar()
+            project,
+            begun,
+            device=arguments.device,
+            resume=arguments.resume,
+            progress=options.progress_bar(quiet=not team.leads),
+            team=team,
         )
+    if not team.leads:
+        return 0
     for line in report.unreadable:
         print(line, file=sys.stderr)
     if arguments.json:
@@ -122,6 +134,19 @@ def _train(arguments: argparse.Namespace) -> int:
         f" on {report.images} images; {found}"
     )
     return 0
+
+
+def _team(arguments: argparse.Namespace) -> Any:
+    """The processes that train together; with several devices this command is begun again for each of the others."""
+    from napari_wsss.training.team import ALONE, Together
+
+    if arguments.devices < 1 or arguments.nodes < 1:
+        raise UsageError("--devices and --nodes: at least 1")
+    if arguments.devices * arguments.nodes == 1:
+        return ALONE
+    if not arguments.own_process:
+        raise UsageError("--devices and --nodes: only from a command line of their own")
+    return Together(arguments.device, arguments.devices, arguments.nodes)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
