@@ -46,6 +46,7 @@ def _add_train(commands: Any) -> None:
     train.add_argument(
         "--nodes", type=int, default=1, metavar="M", help="machines, each runs this command (default: 1)"
     )
+    train.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into the run's folder")
     options.add_json(train)
     train.set_defaults(run=_train)
 
@@ -90,8 +91,8 @@ def _add_next(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from napari_wsss.project import Project
     from napari_wsss.training import Training, train, with_values
+    from napari_wsss.training.team import opened
 
     params = options.parameters(arguments.param)
     for group in params:
@@ -104,13 +105,14 @@ def _train(arguments: argparse.Namespace) -> int:
             encoder=arguments.encoder,
             steps=arguments.steps,
             minutes=arguments.minutes,
+            tensorboard=arguments.tensorboard,
         ),
         params.get("training", {}),
     )
     if arguments.own_process and hasattr(os, "nice"):
         os.nice(_NICE)
     team = _team(arguments)
-    with Project.open(arguments.project) as project:
+    with opened(arguments.project, team) as project:
         report = train(
             project,
             begun,

@@ -22,6 +22,7 @@ from napari_wsss.project.atomic import TEMPORARY, sweep
 from napari_wsss.project.cache import Cache
 from napari_wsss.project.image_list import AddReport, ImageList, ImageRecord
 from napari_wsss.project.image_reader import ImageReader
+from napari_wsss.project.journal import FILE as JOURNAL
 from napari_wsss.project.journal import Journal, create_journal, get_provenances, put_provenance
 from napari_wsss.project.labels import RecordedMark
 from napari_wsss.project.results import Result, ResultStore, Stage, read_result
@@ -126,6 +127,20 @@ class Project:
             journal.close()
             raise
         return project
+
+    @classmethod
+    def open_with(cls, folder: Path, journal_folder: Path) -> Project:
+        """The project to be read only, with a copy of its journal (:meth:`copy_journal`) that lies elsewhere.
+
+        For other machines that share the project's folder: SQLite's journal itself is for one machine.
+        """
+        folder = Path(os.path.abspath(folder))
+        return cls(folder, settings.read_settings(folder), Journal(journal_folder))
+
+    def copy_journal(self, folder: Path) -> None:
+        """Put a copy of the journal into a folder, for :meth:`open_with`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._journal.copy_to(folder / JOURNAL)
 
     def close(self) -> None:
         """Release the files. What was written is on the disk already."""

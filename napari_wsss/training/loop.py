@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from napari_wsss.training.run_folder import CHECKPOINT, WEIGHTS, RunFolder, new_
 from napari_wsss.training.settings import Training
 from napari_wsss.training.step import Teaching, batch_of, do_step
 from napari_wsss.training.team import ALONE, Alone
+from napari_wsss.training.tensorboard import Events, check_installed
 from napari_wsss.training.tiles import Order, Place, bare_places, cells, cut, window
 from napari_wsss.training.validation import look
 from napari_wsss.training.yielding import Signals
@@ -77,9 +79,13 @@ def train(
     """
     run = run_to_resume(project.folder) if resume else None
     if run is not None:
-        settings = replace(run.settings(), steps=settings.steps, minutes=settings.minutes)
+        settings = replace(
+            run.settings(), steps=settings.steps, minutes=settings.minutes, tensorboard=settings.tensorboard
+        )
     else:
         recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
+    if settings.tensorboard:
+        check_installed()
     context = context_for(project, team.device or device, progress)
     with torch_threads(settings.threads) if settings.threads else few_threads(), torch.random.fork_rng(devices=[]):
         loop = _Loop(project, settings, context, run, None if resume else recipe, team)
@@ -127,6 +133,8 @@ class _Loop:
         def look_now() -> Snapshot:
             return snapshot(self.project, self.settings.held_out, self.seed, self.settings.noisy > 0)
 
+        if self.team.nodes > 1 and "shot" in vars(self):
+            return self.shot  # the other machines see the labels of the beginning
         found = self.team.agree(look_now)
         if not found.taught:
             raise UsageError("nothing to learn from: label some images, or accept masks, and train again")
@@ -156,6 +164,13 @@ class _Loop:
     # -------------------------------------------------------------- the loop
 
     def run_until_done(self) -> TrainReport:
+        with ExitStack() as leaving:
+            if self.settings.tensorboard and self.team.leads:
+                events = leaving.enter_context(closing(Events(self.run.folder, self.learner.step)))
+                self.run.watcher = events.add
+            return self._run_until_done()
+
+    def _run_until_done(self) -> TrainReport:
         try:
             ended = self._steps()
         finally:

@@ -1,19 +1,28 @@
 """The processes that train one network together: alone, or one a device on one or several machines (Lightning Fabric).
 
 Each process holds the whole network and learns from its own part of a batch; the gradients are averaged over all tiles.
-The first process leads: it alone looks at the project's state, decides when to go on, and writes.
+The first process leads: it alone looks at the project's state, decides when to go on, and writes. Processes on its
+machine read the project's journal beside it; on other machines they read a copy from the run's beginning, so that a run
+on several machines learns from what was labelled when it began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from napari_wsss.errors import UsageError, WsssError
+from napari_wsss.project import Project
+from napari_wsss.project.atomic import TEMPORARY
 
 T = TypeVar("T")
 
@@ -23,7 +32,7 @@ _PATIENCE = timedelta(days=30)  # a person may hold a run for long, and the othe
 class Alone:
     """One process: nothing to agree on."""
 
-    rank, size = 0, 1
+    rank, size, node, nodes = 0, 1, 0, 1
     device: str | None = None
 
     @property
@@ -74,6 +83,7 @@ class Together(Alone):
         self._fabric = Fabric(
             accelerator=kind, devices=devices, num_nodes=nodes, strategy=DDPStrategy(timeout=_PATIENCE)
         )
+        self.node, self.nodes = _node(self._fabric.strategy), nodes
         self._fabric.launch()
         self.rank, self.size = self._fabric.global_rank, self._fabric.world_size
         self.device = str(self._fabric.device)
@@ -112,6 +122,43 @@ class Together(Alone):
     def _summed(self, values: Tensor) -> Tensor:
         summed: Any = self._fabric.all_reduce(values, reduce_op="sum")
         return summed  # type: ignore[no-any-return]
+
+
+def _node(strategy: Any) -> int:
+    """Number of this machine; raises UsageError where nobody told it and the first one's address."""
+    environment = strategy.cluster_environment
+    told = {"NODE_RANK", "MASTER_ADDR", "MASTER_PORT"} - set(os.environ)
+    if strategy.num_nodes > 1 and told and type(environment).__name__ == "LightningEnvironment":
+        raise UsageError(f"--nodes {strategy.num_nodes}: set {', '.join(sorted(told))} on each machine, or use SLURM")
+    return int(environment.node_rank())
+
+
+@contextmanager
+def opened(folder: Path, team: Alone) -> Iterator[Project]:
+    """The project for one of a team; on other machines than the leader's with a copy of the journal, to be read."""
+    if team.nodes == 1:
+        with Project.open(folder) as project:
+            yield project
+        return
+    if team.node == 0:
+        with Project.open(folder) as project:
+            shared = project.folder / TEMPORARY / f"journal-{os.getpid()}"
+            team.agree(lambda: _copied(project, shared))
+            team.total(0)  # all have their own
+            shutil.rmtree(shared, ignore_errors=True)
+            yield project
+        return
+    shared = team.agree(lambda: folder)
+    with tempfile.TemporaryDirectory(prefix="napari-wsss-") as own:
+        shutil.copytree(shared, own, dirs_exist_ok=True)
+        team.total(0)
+        with Project.open_with(folder, Path(own)) as project:
+            yield project
+
+
+def _copied(project: Project, folder: Path) -> Path:
+    project.copy_journal(folder)
+    return folder
 
 
 ALONE = Alone()

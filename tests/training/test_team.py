@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +22,8 @@ from napari_wsss.training.tiles import cells
 from tests.training.toy import QUICK, accepted
 
 ROOT = Path(__file__).parents[2]
+
+SMALL = ("--param", "training.tile=32", "--param", "training.threads=1", "--param", "training.batch=2")
 
 
 def environment() -> dict[str, str]:
@@ -75,13 +78,52 @@ def test_one_process_writes_a_run_that_anybody_can_use(both):
 
 
 def test_the_command_starts_the_others_and_speaks_once(both, tmp_path):
-    words = ["train", both[0], "--devices", "2", "--device", "cpu", "--steps", "1", "--json", "--param"]
-    words += ["training.tile=32", "--param", "training.threads=1", "--param", "training.batch=2"]
+    words = ["train", both[0], "--devices", "2", "--device", "cpu", "--steps", "1", "--json", *SMALL]
     command = [sys.executable, "-m", "napari_wsss", *map(str, words)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 1
     assert done.stdout.count("\n") == 1
+
+
+def test_machines_that_share_the_folder_train_together(both, tmp_path):
+    """Two machines played by two commands that are told their numbers; only the first one opens the journal."""
+    folder = both[0]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["train", folder, "--nodes", "2", "--device", "cpu", "--steps", "2", "--json", *SMALL]
+    command = [sys.executable, "-m", "napari_wsss", *map(str, words)]
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    machines = [
+        subprocess.Popen(
+            command, env={**environment(), **told, "NODE_RANK": str(n)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for n in (0, 1)
+    ]
+    said = [machine.communicate(timeout=500) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert json.loads(said[0][0])["steps"] == 2
+    assert said[1][0] == b""
+    assert runs(folder)[-1].weights.is_file()
+    assert not (folder / "tmp").is_dir() or not any((folder / "tmp").iterdir())
+
+
+def test_a_copy_of_the_journal_shows_the_same_labels_and_changes_nothing(tmp_path):
+    with accepted(tmp_path, 2, 1) as project:
+        project.copy_journal(tmp_path / "elsewhere")
+        before = journal_of(project.folder)
+        with Project.open_with(project.folder, tmp_path / "elsewhere") as copy:
+            assert [r.labels_digest for r in copy.records()] == [r.labels_digest for r in project.records()]
+            assert (copy.accepted("0.png").labels == project.accepted("0.png").labels).all()
+            assert (copy.image("1.png").channels == project.image("1.png").channels).all()
+            copy.skip("1.png")
+        assert project.state("1.png") == "new"
+        assert journal_of(project.folder) == before
+
+
+def journal_of(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.glob("journal*") if not file.name.endswith("shm")}
 
 
 @pytest.mark.parametrize(

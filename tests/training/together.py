@@ -58,7 +58,7 @@ def main(folder: Path, notes: Path) -> None:
 
 
 def averaged(team: Together) -> list:
-    """Gradients 1 and 2 with weights 1 and 3; one that only the second has; one that nobody has; no weight for the first; none."""
+    """Means of gradients: both with weights 1 and 3, missing in the first, missing in both, no weight in the first."""
     both, second, nobody = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     both.grad = torch.full((2,), 1.0 + team.rank)
     second.grad = torch.full((2,), 4.0) if team.rank else None
