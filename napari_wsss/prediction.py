@@ -87,7 +87,8 @@ def predict(
     work = replace(work, progress=tiles) if workers is None else replace(work, threads=1)
     with few_threads(), closing(spread(work, _errands(project, stale, report), workers)) as results:
         for done, (todo, made) in enumerate(results):
-            progress(done, len(stale), f"predict {todo}")
+            if workers is not None:  # here the tiles told it already
+                progress(done, len(stale), f"predict {todo}")
             if isinstance(made, str):
                 report.failed.append(made)
                 continue

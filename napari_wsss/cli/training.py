@@ -91,6 +91,8 @@ def _add_next(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    if arguments.own_process and hasattr(os, "nice"):
+        os.nice(_NICE)  # before anything heavy is loaded
     from napari_wsss.training import Training, train, with_values
     from napari_wsss.training.team import opened
 
@@ -109,8 +111,6 @@ def _train(arguments: argparse.Namespace) -> int:
         ),
         params.get("training", {}),
     )
-    if arguments.own_process and hasattr(os, "nice"):
-        os.nice(_NICE)
     team = _team(arguments)
     with opened(arguments.project, team) as project:
         report = train(
