@@ -23,7 +23,8 @@ from napari_wsss.spreading import spread
 from napari_wsss.stage_work import check_version
 from napari_wsss.tiled_prediction import ONE_VIEW, Tiling, predict_tiled
 from napari_wsss.trained import Feed, Trained, context_for, read_trained
-from napari_wsss.training.run_folder import newest_weights
+from napari_wsss.training.learner import with_checkpoint
+from napari_wsss.training.run_folder import CHECKPOINT, newest_weights
 from napari_wsss.types import Bool, Box4, Float, Image, Prediction, Progress, Provenance, digest, no_progress
 from napari_wsss.workers import Workers
 
@@ -48,6 +49,7 @@ def predict(
     weights: Path | None = None,
     device: str = "auto",
     views: int = 1,
+    student: bool = False,
     again: bool = False,
     workers: Workers | None = None,
     progress: Progress = no_progress,
@@ -60,6 +62,8 @@ def predict(
         A file of weights; by default those of the newest run.
     views : int
         1, or 2 or 4 flipped views that are averaged (test-time augmentation).
+    student : bool
+        Keep where the run's student disagrees with its teacher, who alone answers.
     workers : Workers, optional
         Who compute, where they see the project's folder and the images; this process writes. Images whose worker died
         are given to another. None = one after another, here.
@@ -67,13 +71,14 @@ def predict(
     Raises
     ------
     UsageError
-        No trained segmenter, or the project's classes are not those that it was trained on.
+        No trained segmenter, or the project's classes are not those that it was trained on, or it has no student.
     """
     file = weights or newest_weights(project.folder)
     context = context_for(project, device)
-    trained = _LOADED.made((file, context.device, file.stat().st_mtime_ns), lambda: read_trained(file, context.device))
+    trained = _loaded(file, context.device, student)
     report = PredictReport(model=trained.model)
-    stale = _stale(project, names, trained.model, views, again, report)
+    compared = f"{views}{_student_of(file)}" if student else str(views)
+    stale = _stale(project, names, trained.model, compared, again, report)
     _check_classes(project, trained)
 
     def tiles(done: int, total: int, name: str) -> None:
@@ -83,7 +88,7 @@ def predict(
             finished = len(report.predicted) + len(report.failed)
             progress(finished, len(stale), f"predict {name}: {done} of {total} tiles")
 
-    work = _Work(file, device, context, project.cache, views)
+    work = _Work(file, device, context, project.cache, views, student)
     work = replace(work, progress=tiles) if workers is None else replace(work, threads=1)
     with few_threads(), closing(spread(work, _errands(project, stale, report), workers)) as results:
         for done, (todo, made) in enumerate(results):
@@ -101,14 +106,14 @@ def predict(
 
 
 def _stale(
-    project: Project, names: Sequence[str] | None, model: str, views: int, again: bool, report: PredictReport
+    project: Project, names: Sequence[str] | None, model: str, views: str, again: bool, report: PredictReport
 ) -> list[tuple[ImageRecord, str]]:
     """Images whose prediction is of other weights, pixels or views, with the key that the new one gets."""
     wanted = project.records() if names is None else [project.record(name) for name in names]
     there = project.result_keys("predicted")
     stale = []
     for record in {r.name: r for r in wanted}.values():
-        key = digest("predicted", model, record.key, str(views))
+        key = digest("predicted", model, record.key, views)
         if there.get(record.name) == key and not again:
             report.up_to_date += 1
         else:
@@ -164,6 +169,7 @@ class _Work:
     context: Context
     cache: Cache
     views: int
+    student: bool
     threads: int | None = None
     progress: Progress = no_progress
     version: str = __version__
@@ -172,8 +178,7 @@ class _Work:
         """The prediction of an image, or a line."""
         check_version(self.version)
         context = replace(self.context, device=choose(self.device))
-        key = (self.weights, context.device, self.weights.stat().st_mtime_ns)
-        trained = _LOADED.made(key, lambda: read_trained(self.weights, context.device))
+        trained = _loaded(self.weights, context.device, self.student)
         feed = Feed(trained.recipe, self.cache, context)
         try:
             with torch_threads(self.threads) if self.threads else nullcontext():
@@ -184,6 +189,21 @@ class _Work:
 
 
 _LOADED: Recent[Trained] = Recent(2)
+
+
+def _loaded(weights: Path, where: str, student: bool) -> Trained:
+    """The network of a file, with what its run's checkpoint has beside it; read again when one has changed."""
+    checkpoint = weights.with_name(CHECKPOINT)
+
+    def read() -> Trained:
+        return with_checkpoint(read_trained(weights, where), checkpoint, where, student)
+
+    changed = [file.stat().st_mtime_ns for file in (weights, checkpoint) if file.is_file()]
+    return _LOADED.made((weights, where, student, *changed), read)
+
+
+def _student_of(weights: Path) -> str:
+    return digest(weights.with_name(CHECKPOINT).read_bytes())
 
 
 def predict_image(

@@ -151,6 +151,10 @@ class Trained:
     network: nn.Module
     model: str
     """Name and hash of the weights, e.g. ``plain@1a2b3c4d``."""
+    student: nn.Module | None = None
+    """The network that this one taught; where both differ they are unsure."""
+    hardness: Callable[[Tensor, tuple[int, int]], Tensor] | None = None
+    """From fused features and a size to how hard pixels are (b, h, w), in [0, 1]."""
 
     def normalised(self, x: Float) -> Tensor:
         """float32 (1, c, h, w) on the network's device."""

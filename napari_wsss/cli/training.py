@@ -58,6 +58,7 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--out", type=Path, metavar="DIR", help="also write DIR/STEM.png (and .tif with a CRS)")
     predict.add_argument("--weights", type=options.existing, metavar="FILE", help="default: the newest run's")
     predict.add_argument("--views", type=int, choices=(1, 2, 4), default=1, help="flipped views that are averaged")
+    predict.add_argument("--student", action="store_true", help="keep where the run's student disagrees, for `next`")
     options.add_workers(predict)
     predict.add_argument("--again", action="store_true", help="also what is up to date")
     options.add_device(predict)
@@ -167,6 +168,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             weights=arguments.weights,
             device=arguments.device,
             views=arguments.views,
+            student=arguments.student,
             again=arguments.again,
             workers=workers,
             progress=options.progress_bar(),

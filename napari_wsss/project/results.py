@@ -150,9 +150,12 @@ def _taken_apart(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any
         return _typed(arrays, probabilities="<f2", labels="<u2", typicality="<f2"), {}
     if isinstance(result, Prediction):
         arrays = {"labels": result.labels, "probabilities": result.probabilities}
-        if result.disagreement is not None:
-            arrays["disagreement"] = result.disagreement
-        return _typed(arrays, labels="<u2", probabilities="<f2", disagreement="<f2"), {"stride": int(result.stride)}
+        for name in ("disagreement", "hardness"):
+            plane = getattr(result, name)
+            if plane is not None:
+                arrays[name] = plane
+        halves = {"probabilities": "<f2", "disagreement": "<f2", "hardness": "<f2"}
+        return _typed(arrays, labels="<u2", **halves), {"stride": int(result.stride)}
     arrays = {"labels": result.labels}
     if result.instances is not None:
         arrays["instances"] = result.instances
@@ -167,7 +170,8 @@ def _put_together(kind: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
         pairs = tuple(Contradiction((a, b), (c, d), (e, f)) for a, b, c, d, e, f in rows)
         return PseudoLabels(arrays["probabilities"], arrays["labels"], arrays["typicality"], pairs)
     if kind == "Prediction":
-        return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), arrays.get("disagreement"))
+        planes = (arrays.get(name) for name in ("disagreement", "hardness"))
+        return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), *planes)
     if kind == "Mask":
         return Mask(arrays["labels"], arrays.get("instances"), tuple(facts["notes"]))
     raise ValueError(f"no result of the kind {kind!r}")
