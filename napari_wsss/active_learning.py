@@ -219,8 +219,9 @@ def _of_image(
     if cells.taken.all():
         return None
     reach = cell_reach(record.shape, asking.reach, prediction.stride)
-    spread = None if prediction.disagreement is None else prediction.disagreement.astype(np.float32)
-    scores = strategy(Doubt(cells.p, record.name, reach, spread))
+    planes = (prediction.disagreement, prediction.hardness)
+    told = (None if plane is None else plane.astype(np.float32) for plane in planes)
+    scores = strategy(Doubt(cells.p, record.name, reach, *told))
     maps = region_scores(cells.p, reach)
     if is_even(scores, ~cells.taken):
         scores = maps.uncertainty  # e.g. no impure region is left

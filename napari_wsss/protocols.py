@@ -40,6 +40,8 @@ class Doubt:
     probabilities : float32 (K, h, w)
     disagreement : float32 (h, w) or None
         Between views or networks, in [0, 1].
+    hardness : float32 (h, w) or None
+        As the network's hardness head says it, in [0, 1].
     name : str
         Of the image, so that what is random differs between images and is the same twice.
     reach : int
@@ -50,6 +52,7 @@ class Doubt:
     name: str
     reach: int
     disagreement: NDArray[np.float32] | None = None
+    hardness: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from napari_wsss.choices import DEFAULT_ENCODER, Choice
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.models.checkpoint import fit_weights
-from napari_wsss.project import Project
+from napari_wsss.project import Cache, Project
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Classes, Features, Float, Image, Progress, digest, no_progress
 
@@ -98,16 +98,16 @@ class Feed:
 
     Parameters
     ----------
-    project : Project
-        Its cache keeps features.
+    cache : Cache
+        Of a project; keeps features.
     """
 
-    def __init__(self, recipe: Recipe, project: Project, context: Context) -> None:
+    def __init__(self, recipe: Recipe, cache: Cache, context: Context) -> None:
         self.recipe = recipe
         self._features: Callable[[Image], Features] | None = None
         if recipe.inputs == "features":
             choice = Choice("encoders", recipe.encoder, dict(recipe.encoder_params), "encoder")
-            self._features = DenseFeatures(choice, context, project.cache)
+            self._features = DenseFeatures(choice, context, cache)
 
     def __call__(self, image: Image) -> tuple[Float, int]:
         """float32 (c, h', w') and the step of its grid in image pixels, not yet normalised.
@@ -151,6 +151,10 @@ class Trained:
     network: nn.Module
     model: str
     """Name and hash of the weights, e.g. ``plain@1a2b3c4d``."""
+    student: nn.Module | None = None
+    """The network that this one taught; where both differ they are unsure."""
+    hardness: Callable[[Tensor, tuple[int, int]], Tensor] | None = None
+    """From fused features and a size to how hard pixels are (b, h, w), in [0, 1]."""
 
     def normalised(self, x: Float) -> Tensor:
         """float32 (1, c, h, w) on the network's device."""

@@ -42,6 +42,11 @@ def _add_train(commands: Any) -> None:
         help="segmenter.size=small, or training.tile=256 (see docs/training.md)",
     )
     options.add_device(train)
+    train.add_argument("--devices", type=int, default=1, metavar="N", help="processes here, one a device (default: 1)")
+    train.add_argument(
+        "--nodes", type=int, default=1, metavar="M", help="machines, each runs this command (default: 1)"
+    )
+    train.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into the run's folder")
     options.add_json(train)
     train.set_defaults(run=_train)
 
@@ -53,7 +58,8 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--out", type=Path, metavar="DIR", help="also write DIR/STEM.png (and .tif with a CRS)")
     predict.add_argument("--weights", type=options.existing, metavar="FILE", help="default: the newest run's")
     predict.add_argument("--views", type=int, choices=(1, 2, 4), default=1, help="flipped views that are averaged")
-    predict.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: this one)")
+    predict.add_argument("--student", action="store_true", help="keep where the run's student disagrees, for `next`")
+    options.add_workers(predict)
     predict.add_argument("--again", action="store_true", help="also what is up to date")
     options.add_device(predict)
     options.add_json(predict)
@@ -86,8 +92,10 @@ def _add_next(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from napari_wsss.project import Project
+    if arguments.own_process and hasattr(os, "nice"):
+        os.nice(_NICE)  # before anything heavy is loaded
     from napari_wsss.training import Training, train, with_values
+    from napari_wsss.training.team import opened
 
     params = options.parameters(arguments.param)
     for group in params:
@@ -100,15 +108,22 @@ def _train(arguments: argparse.Namespace) -> int:
             encoder=arguments.encoder,
             steps=arguments.steps,
             minutes=arguments.minutes,
+            tensorboard=arguments.tensorboard,
         ),
         params.get("training", {}),
     )
-    if arguments.own_process and hasattr(os, "nice"):
-        os.nice(_NICE)
-    with Project.open(arguments.project) as project:
+    team = _team(arguments)
+    with opened(arguments.project, team) as project:
         report = train(
-            project, begun, device=arguments.device, resume=arguments.resume, progress=options.progress_bar()
+            project,
+            begun,
+            device=arguments.device,
+            resume=arguments.resume,
+            progress=options.progress_bar(quiet=not team.leads),
+            team=team,
         )
+    if not team.leads:
+        return 0
     for line in report.unreadable:
         print(line, file=sys.stderr)
     if arguments.json:
@@ -124,13 +139,26 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _team(arguments: argparse.Namespace) -> Any:
+    """The processes that train together; with several devices this command is begun again for each of the others."""
+    from napari_wsss.training.team import ALONE, Together
+
+    if arguments.devices < 1 or arguments.nodes < 1:
+        raise UsageError("--devices and --nodes: at least 1")
+    if arguments.devices * arguments.nodes == 1:
+        return ALONE
+    if not arguments.own_process:
+        raise UsageError("--devices and --nodes: only from a command line of their own")
+    return Together(arguments.device, arguments.devices, arguments.nodes)
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from napari_wsss import device
     from napari_wsss.prediction import predict
     from napari_wsss.prediction_files import split_names, write_masks
     from napari_wsss.project import Project
 
-    with Project.open(arguments.project) as project:
+    with Project.open(arguments.project) as project, options.workers(arguments) as workers:
         names, files = split_names(project, arguments.images)
         if files and arguments.out is None:
             raise UsageError(f"{files[0]} is not in the project; say with --out DIR where its mask goes")
@@ -140,8 +168,9 @@ def _predict(arguments: argparse.Namespace) -> int:
             weights=arguments.weights,
             device=arguments.device,
             views=arguments.views,
+            student=arguments.student,
             again=arguments.again,
-            make_executor=_processes(arguments.workers),
+            workers=workers,
             progress=options.progress_bar(),
         )
         written = 0
@@ -167,20 +196,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     if report.failed and not (report.predicted or report.up_to_date or written):
         raise WsssError(f"no image could be predicted; the first: {report.failed[0]}")
     return 0
-
-
-def _processes(count: int) -> Any:
-    """What makes an executor of so many new processes (torch does not survive a fork); None for 0."""
-    if count <= 0:
-        return None
-
-    def make() -> Any:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-
-    return make
 
 
 def _next(arguments: argparse.Namespace) -> int:

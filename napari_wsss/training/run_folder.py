@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class RunFolder:
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self.folder, self._temporary = folder, temporary
+        self.watcher: Callable[[Mapping[str, Any]], None] = lambda values: None
+        """Told of each line of metrics."""
 
     @property
     def number(self) -> int:
@@ -46,6 +48,7 @@ class RunFolder:
     def add_metrics(self, values: Mapping[str, Any]) -> None:
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        self.watcher(values)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines; a last line that a killed process left half written is not one."""

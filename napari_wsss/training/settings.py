@@ -33,6 +33,7 @@ class Training:
     balance : weigh rare classes up
     flips : ``auto`` (upright where classes differ in height), ``all`` or ``horizontal``
     threads : torch threads on a CPU; 0 = half of the cores
+    tensorboard : write the metrics as TensorBoard events too
     """
 
     segmenter: str = "plain"
@@ -61,6 +62,7 @@ class Training:
     balance: bool = True
     flips: Literal["auto", "all", "horizontal"] = "auto"
     threads: int = 0
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         problem = next((text for wrong, text in self._problems() if wrong), None)

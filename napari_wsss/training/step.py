@@ -19,6 +19,7 @@ from napari_wsss.training.learner import Learner
 from napari_wsss.training.losses import agmm, allowed, cw_bass, hardness, partial, unimatch
 from napari_wsss.training.settings import Training
 from napari_wsss.training.teacher import follow, weight_of_past
+from napari_wsss.training.team import ALONE, Alone
 from napari_wsss.training.tiles import Tile
 
 _WARM = 0.05  # of the run, while the rate rises
@@ -57,29 +58,41 @@ def batch_of(tiles: Sequence[Tile]) -> Batch:
 
 
 def do_step(
-    learner: Learner, teaching: Teaching, labelled: Batch, bare: Batch | None, progress: float, rng: np.random.Generator
+    learner: Learner,
+    teaching: Teaching,
+    labelled: Batch | None,
+    bare: Batch | None,
+    progress: float,
+    rng: np.random.Generator,
+    team: Alone = ALONE,
 ) -> dict[str, float]:
     """Change the networks by one step; the losses by name.
 
     Parameters
     ----------
+    labelled : Batch or None
+        None = this process has no tile in this step, others of its team have.
     bare : Batch or None
         Tiles whose labels are not looked at; None = nothing is learnt without labels in this step.
     progress : float in [0, 1]
         Of the run.
     """
-    losses = _losses(learner, teaching, labelled, bare, progress, rng)
-    total = torch.stack(list(losses.values())).sum()
-    if torch.isfinite(total):
-        _update(learner, teaching, total, progress)
+    learner.optimiser.zero_grad(set_to_none=True)
+    losses = {} if labelled is None else _losses(learner, teaching, labelled, bare, progress, rng)
+    weight = 0
+    if labelled is not None:
+        total = torch.stack(list(losses.values())).sum()
+        if torch.isfinite(total):
+            torch.autograd.backward(total)
+            weight = len(labelled.x)
+    if team.average([p for group in learner.optimiser.param_groups for p in group["params"]], weight):
+        _update(learner, teaching, progress)
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
-def _update(learner: Learner, teaching: Teaching, total: Tensor, progress: float) -> None:
+def _update(learner: Learner, teaching: Teaching, progress: float) -> None:
     for group in learner.optimiser.param_groups:
         group["lr"] = rate_at(teaching.settings, progress)
-    learner.optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
     torch.nn.utils.clip_grad_norm_(learner.student.parameters(), _LONGEST)
     learner.optimiser.step()
     follow(learner.teacher, learner.student, weight_of_past(learner.step, teaching.settings.ema))
