@@ -26,6 +26,7 @@ from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
 from napari_wsss.session.steps import History, Step
+from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
@@ -54,6 +55,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
+    trainer : the process that learns from the project's labels
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -92,6 +94,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
+        self.trainer = Trainer(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -111,6 +114,7 @@ class Session:
         self.project_changed.emit()
         self.class_changed.emit()
         self.images_changed.emit()
+        self.trainer.show()
         names = [r.name for r in project.records()]
         if names:
             self.open(place.image if place.image in names else self._first(), place.draft)
@@ -118,6 +122,7 @@ class Session:
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.working.stop_all()
+        self.trainer.leave()
         self.write_place()
         if self.project is not None:
             self.project.close()
@@ -155,6 +160,7 @@ class Session:
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
         project = self.the_project()
+        self.trainer.step_aside()
         self._opening = name
         picture = not self.has_own_picture(name)
         job = self.start(lambda job: images.load(project, name, picture), "open", f"opening {name}", Priority.CLICK)
@@ -285,6 +291,7 @@ class Session:
 
     def _apply(self, opened: Opened, step: Step) -> None:
         """First the disk, then what is shown."""
+        self.trainer.step_aside()
         project, by = self.the_project(), by_person(step.name)
         state = project.state(opened.name)
         if step.added:
@@ -359,7 +366,8 @@ class Session:
 
     def deliver(self, what: Callable[[], None]) -> None:
         """Run something in the window's thread, unless the window is closed by then."""
-        self._deliver(lambda: None if self._closed else what())
+        if not self._closed:  # a window that is gone takes no calls
+            self._deliver(lambda: None if self._closed else what())
 
     def _finish(self, job: Job[T], then: Callable[[T], None]) -> None:
         if self._closed or job.is_stopped or job.cancelled():

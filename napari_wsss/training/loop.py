@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_wsss.device import few_threads, torch_threads
+from napari_wsss.device import described, few_threads, torch_threads
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.project import Project
 from napari_wsss.protocols import Context
@@ -108,6 +108,8 @@ class _Loop:
             self.learner = new_learner(fitted, settings, context, self.seed)
             self.run = new_run(project.folder, settings)
         self.signals.begin()
+        told = {"device": described(self.context.device), "began": time.time()}
+        self.run.add_metrics({"step": self.learner.step, **told})
         self.saved, self.whole, self.empty, self.looked = time.monotonic(), True, 0, -1
 
     # -------------------------------------------------------------- what there is to learn from
