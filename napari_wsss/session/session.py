@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from psygnal import Signal
 
 from napari_wsss import segment
-from napari_wsss.acceptance import by_person
 from napari_wsss.compute import Job, Priority, TorchThread
 from napari_wsss.errors import Cancelled, UsageError
 from napari_wsss.project import ImageRecord, Project
@@ -25,7 +24,8 @@ from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
-from napari_wsss.session.steps import History, Step
+from napari_wsss.session.queue import RegionQueue
+from napari_wsss.session.steps import History, Step, write_step
 from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
@@ -55,7 +55,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
-    trainer : the process that learns from the project's labels
+    trainer, queue : the process that learns from the project's labels; the regions that it asks about
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -94,7 +94,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
-        self.trainer = Trainer(self)
+        self.trainer, self.queue = Trainer(self), RegionQueue(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -115,6 +115,7 @@ class Session:
         self.class_changed.emit()
         self.images_changed.emit()
         self.trainer.show()
+        self.queue.refresh()
         names = [r.name for r in project.records()]
         if names:
             self.open(place.image if place.image in names else self._first(), place.draft)
@@ -128,6 +129,7 @@ class Session:
             self.project.close()
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
+        self.queue.refresh()
 
     def close(self) -> None:
         """The window closes."""
@@ -189,15 +191,19 @@ class Session:
 
     def _look_ahead(self, name: str) -> None:
         """See this image and the next one before they are clicked."""
-        project = self.the_project()
-        for slot, which in (("see", name), ("ahead", self.neighbour(1))):
+        for slot, which in (("see", name), ("ahead", self.queue.ahead or self.neighbour(1))):
             if which:
-                key = project.record(which).key
+                self.see(which, slot)
 
-                def see(job: Job[None], key: str = key, which: str = which) -> None:
-                    self.predicting.see(key, lambda: project.image(which))
+    def see(self, name: str, slot: str) -> None:
+        """Let the predictor look at an image when nothing else is to be done."""
+        project = self.the_project()
+        key = project.record(name).key
 
-                self.when_done(self.start(see, slot, f"looking at {which}", Priority.IDLE), lambda _: None)
+        def work(job: Job[None]) -> None:
+            self.predicting.see(key, lambda: project.image(name))
+
+        self.when_done(self.start(work, slot, f"looking at {name}", Priority.IDLE), lambda _: None)
 
     @property
     def is_opening(self) -> bool:
@@ -273,37 +279,31 @@ class Session:
             self.opened.history.add(step)
 
     def undo(self) -> None:
-        """Take the last step back, exactly."""
-        self._travel("done", "undone", "Nothing to undo.")
+        """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        if not self.queue.go_back():
+            self._travel(back=True)
 
     def redo(self) -> None:
         """Do the step that was taken back last."""
-        self._travel("undone", "done", "Nothing to redo.")
+        self._travel(back=False)
 
-    def _travel(self, source: Literal["done", "undone"], target: Literal["done", "undone"], nothing: str) -> None:
-        if self.opened is None or not getattr(self.opened.history, source):
-            self.told.emit(nothing)
+    def _travel(self, back: bool) -> None:
+        history = self.opened.history if self.opened else None
+        steps = (history.done if back else history.undone) if history else []
+        if self.opened is None or history is None or not steps:
+            self.told.emit("Nothing to undo." if back else "Nothing to redo.")
             return
-        step: Step = getattr(self.opened.history, source)[-1]
-        self._apply(self.opened, step if source == "undone" else step.reverse)
-        getattr(self.opened.history, target).append(getattr(self.opened.history, source).pop())
-        self.told.emit(f"{'Undid' if source == 'done' else 'Did again'}: {step.name}")
+        step = steps[-1]
+        self._apply(self.opened, step.reverse if back else step)
+        history.travel(back)
+        self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
 
     def _apply(self, opened: Opened, step: Step) -> None:
         """First the disk, then what is shown."""
         self.trainer.step_aside()
-        project, by = self.the_project(), by_person(step.name)
+        project = self.the_project()
         state = project.state(opened.name)
-        if step.added:
-            numbers = project.add_marks(opened.name, [mark for _, mark in step.added], by)
-            opened.numbers.update(zip((token for token, _ in step.added), numbers))
-        if step.removed:
-            project.remove_marks(opened.name, [opened.numbers[token] for token, _ in step.removed], by)
-        if step.accepted:
-            a = step.accepted
-            project.edit_mask(opened.name, a.box, a.new_labels, by, a.new_instances)
-        if step.tags:
-            project.set_tags(opened.name, step.tags[1], by)
+        write_step(project, opened.name, opened.numbers, step)
         self._show(opened, step)
         if project.state(opened.name) != state:
             self.images_changed.emit()
@@ -324,6 +324,8 @@ class Session:
         if step.added or step.removed:
             self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])
             self.marks_changed.emit()
+        if step.answered:
+            self.queue.show_answer(step.answered[0], step.answered[2])
         self.write_place()
         self.drafting.ask()
 

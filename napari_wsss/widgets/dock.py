@@ -19,6 +19,7 @@ from napari_wsss.widgets.images import ImageStrip
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
+from napari_wsss.widgets.queue import QueueList
 from napari_wsss.widgets.section import Section
 from napari_wsss.widgets.stages import Stages
 from napari_wsss.widgets.status import Status
@@ -43,6 +44,7 @@ class Dock(QWidget):
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
         self.training = TrainingPanel(self.binding)
+        self.queue = QueueList(self.binding)
         self.objects = Objects(session)
         self.export = Export(session)
         self.status = Status(session)
@@ -62,6 +64,7 @@ class Dock(QWidget):
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
         self.sections = {
             "training": Section("Train a segmenter", self.training),
+            "queue": Section("What to label next", self.queue),
             "objects": Section("Counts and areas", self.objects),
             "export": Section("Export", self.export),
         }
@@ -99,7 +102,7 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages, self.training):
+        for part in (self.tools, self.deciding, self.stages, self.training, self.queue):
             part.restyle()
 
     def _fit(self) -> None:

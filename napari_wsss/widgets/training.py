@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtWidgets import (
-    QComboBox,
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
@@ -24,7 +23,7 @@ from napari_wsss.widgets.curve import CurvePlot
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.params import form
-from napari_wsss.widgets.parts import tool_button
+from napari_wsss.widgets.parts import method_combo, tool_button
 
 _OWN = "the project's encoder"
 
@@ -35,9 +34,9 @@ class TrainingPanel(QWidget):
     def __init__(self, binding: Binding) -> None:
         super().__init__()
         self._binding, self._session = binding, binding.session
-        self.segmenter = _combo("segmenters")
+        self.segmenter = method_combo("segmenters")
         self.segmenter.activated.connect(lambda _: self._choose())
-        self.encoder = _combo("encoders", _OWN)
+        self.encoder = method_combo("encoders", _OWN)
         self.encoder.setToolTip("What the frozen features are made by")
         self.encoder.activated.connect(lambda _: self._wish())
         self.minutes = QDoubleSpinBox()
@@ -55,13 +54,20 @@ class TrainingPanel(QWidget):
         self.stop.clicked.connect(lambda: trainer.stop())
         self.start.setToolTip("Train a new segmenter on all labels, in a process of its own; go on labelling meanwhile")
         self.stop.setToolTip("End it after this step; the best weights stay, and Go on takes it up again")
+        self.predict, self.take_over = QPushButton("Predict all images"), QPushButton("Take over")
+        self.predict.setToolTip("The newest segmenter's masks of every image that lacks them, as a layer to look at")
+        self.predict.clicked.connect(lambda: self._session.working.predict())
+        self.take_over.setToolTip("The prediction of this image becomes ground truth where a person said nothing else")
+        self.take_over.clicked.connect(lambda: self._session.working.accept_result("predicted"))
         self.curve = CurvePlot(str(binding.viewer.theme))
         self.words = QLabel()
         self.words.setWordWrap(True)
         self._form: QWidget | None = None
         self._arrange()
         listen(self, trainer.changed, self.refresh)
-        listen(self, self._session.project_changed, self.refresh)
+        for signal in (self._session.project_changed, self._session.work_changed, self._session.results_changed):
+            listen(self, signal, self.refresh)
+        listen(self, self._session.image_opened, self.refresh)
         self.restyle()
         self.refresh()
 
@@ -69,15 +75,20 @@ class TrainingPanel(QWidget):
         self._grid = QGridLayout()
         self._grid.setSpacing(3)
         self._grid.setColumnStretch(1, 1)
-        for column, widget in enumerate((QLabel("segmenter"), self.segmenter, self.minutes, self.gear)):
-            self._grid.addWidget(widget, 0, column)
         self._features = QLabel("features")
-        self._grid.addWidget(self._features, 1, 0)
-        self._grid.addWidget(self.encoder, 1, 1, 1, 3)
+        rows = ((QLabel("segmenter"), self.segmenter), (self._features, self.encoder), (QLabel("for"), self.minutes))
+        for row, (title, widget) in enumerate(rows):
+            self._grid.addWidget(title, row, 0)
+            self._grid.addWidget(widget, row, 1)
+        self._grid.addWidget(self.gear, 0, 2)
         buttons = QHBoxLayout()
         buttons.setSpacing(3)
         for button in (self.start, self.pause, self.stop):
             buttons.addWidget(button)
+        after = QHBoxLayout()
+        after.setSpacing(3)
+        after.addWidget(self.predict, 1)
+        after.addWidget(self.take_over)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -85,6 +96,7 @@ class TrainingPanel(QWidget):
         column.addLayout(buttons)
         column.addWidget(self.curve)
         column.addWidget(self.words)
+        column.addLayout(after)
 
     def restyle(self) -> None:
         """The theme changed."""
@@ -111,6 +123,10 @@ class TrainingPanel(QWidget):
         )
         self.pause.setEnabled(state in ("training", "paused") or trainer.can_go_on)
         self.stop.setEnabled(state in ("starting", "training", "paused"))
+        idle = there and self._session.working.work is None
+        self.predict.setEnabled(idle)
+        opened = self._session.opened
+        self.take_over.setEnabled(idle and opened is not None and opened.predicted is not None)
         self.curve.show_curve(trainer.curve)
         self.words.setText(trainer.words)
 
@@ -142,6 +158,7 @@ class TrainingPanel(QWidget):
     def _unfold(self, on: bool) -> None:
         """Show or hide the parameters; the method is imported in the torch thread, for it brings torch."""
         if self._form is not None:
+            self._form.hide()
             self._grid.removeWidget(self._form)
             self._form.deleteLater()
             self._form = None
@@ -164,7 +181,7 @@ class TrainingPanel(QWidget):
         except WsssError as error:
             self._session.failed.emit(str(error))
             return
-        self._grid.addWidget(self._form, 2, 0, 1, 4)
+        self._grid.addWidget(self._form, 3, 0, 1, 3)
 
     def _set(self, method: str, parameter: str, value: Any) -> None:
         project = self._session.the_project()
@@ -174,15 +191,3 @@ class TrainingPanel(QWidget):
             project.save_settings(replace(project.settings, params=params))
         except WsssError as error:
             self._session.failed.emit(str(error))
-
-
-def _combo(kind: str, *first: str) -> QComboBox:
-    """The methods of a kind, each with its line as a tooltip."""
-    made = QComboBox()
-    made.addItems(first)
-    for name in registry.names(kind):
-        made.addItem(name)
-        made.setItemData(made.count() - 1, registry.summary(kind, name), 3)  # tooltip
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(7)
-    return made

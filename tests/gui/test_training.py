@@ -48,7 +48,7 @@ def choose(person: Person, combo, text: str) -> None:
     """Choose an entry by typing it."""
     combo.setFocus()
     QTest.keyClicks(combo, text)
-    combo.activated.emit(combo.currentIndex())  # as the popup's Enter
+    person.rest()
     assert combo.currentText() == text
 
 
@@ -64,8 +64,10 @@ def test_a_segmenter_is_trained_paused_and_gone_on_with_from_the_dock(trainee: P
     assert panel.encoder.isVisible()
     person.press(panel.gear)
     person.wait(lambda: panel._form is not None, "the segmenter's parameters")
+    person.rest()
     person.shot("training-settings")
     person.press(panel.gear)
+    assert panel._form is None
     person.press(panel.start)
     person.wait(lambda: trainer.state == "starting", "starting")
     assert not panel.start.isEnabled()
