@@ -65,6 +65,7 @@ class Binding:
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
+        self._plane = ""  # of the stack: the one that the slider shows
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session)
@@ -195,15 +196,16 @@ class Binding:
         adopted = self._adopted_of(self.session.name) if opened else None
         if adopted is not None and adopted.leading:
             name = adopted.at(self.viewer.dims.current_step)
-            if name != self.session.name:
+            moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
+            if moved and name != self.session.name:
                 self.session.open(name)
 
     def _slide_to(self, adopted: Adopted, name: str) -> None:
         """An image of a stack was opened from the dock: its plane comes into sight."""
+        self._plane = name
         if adopted.at(self.viewer.dims.current_step) != name:
-            first = self.viewer.dims.ndim - 2 - len(adopted.leading)
-            for axis, step in enumerate(adopted.step_of(name), first):
-                self.viewer.dims.set_current_step(axis, step)
+            first, steps = self.viewer.dims.ndim - 2 - len(adopted.leading), adopted.step_of(name)
+            self.viewer.dims.set_current_step(range(first, first + len(steps)), steps)
 
     # ------------------------------------------------------------------ layers
 
