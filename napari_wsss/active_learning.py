@@ -22,7 +22,18 @@ from napari_wsss.errors import CannotFeed, UsageError
 from napari_wsss.models.doubt import box_sum, is_even, pick, region_scores, window_sizes
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.protocols import Acquisition, Context, Doubt
-from napari_wsss.types import Answer, Box4, Features, Image, Labels, Prediction, Progress, Provenance, Region, no_progress
+from napari_wsss.types import (
+    Answer,
+    Box4,
+    Features,
+    Image,
+    Labels,
+    Prediction,
+    Progress,
+    Provenance,
+    Region,
+    no_progress,
+)
 from napari_wsss.weak_labels import compile_target
 
 DEFAULT = "ripu"

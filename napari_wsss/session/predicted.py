@@ -41,5 +41,5 @@ def read(project: Project, name: str) -> Predicted | None:
     p = found.probabilities.astype(np.float32)
     seen = p.sum(0) > 0
     worth = region_scores(p, cell_reach(found.labels.shape, 0, found.stride)).score
-    maps = (np.where(seen, np.clip(m, 0, 1), 0).astype(np.float32) for m in (entropy(p), worth))
-    return Predicted(found.labels, *maps, found.stride)
+    unsure, asked = (np.where(seen, np.clip(m, 0, 1), 0).astype(np.float32) for m in (entropy(p), worth))
+    return Predicted(found.labels, unsure, asked, found.stride)

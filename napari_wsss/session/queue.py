@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LENGTH = 12
 _TRAIN = "Train a segmenter first: what to label next follows from where it is unsure."
+_NONE = "No region waits; ask what next."
 _DONE = "No region waits any more. Train on what you answered, then ask again."
 _STEP = {"accepted": "accept region", "class": "all of one class", "skipped": "skip region"}
 
@@ -128,7 +129,7 @@ class RegionQueue:
     def step(self, offset: int) -> None:
         """To the next waiting region (1) or the one before (-1), around."""
         if not self.waiting:
-            self._session.told.emit("No region waits; ask what next.")
+            self._session.told.emit(_NONE)
             return
         at = self._place()
         self.go(self.waiting[0 if at is None else (at + offset) % len(self.waiting)])
@@ -137,7 +138,7 @@ class RegionQueue:
         """Answer the current region: the prediction is right, all of it is the chosen class, or neither; go on."""
         session, region, opened = self._session, self.current, self._session.opened
         if region is None:
-            session.told.emit("Choose a region of the queue first." if self.waiting else "No region waits; ask what next.")
+            session.told.emit("Choose a region of the queue first." if self.waiting else _NONE)
             return
         if self._answering or session.is_opening:
             return  # of this region or image one answer is being taken already

@@ -29,6 +29,7 @@ from napari_wsss.session.steps import History, Step, write_step
 from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
+from napari_wsss.session.worst_first import WorstFirst
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
-    trainer, queue : the process that learns from the project's labels; the regions that it asks about
+    trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -94,7 +95,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
-        self.trainer, self.queue = Trainer(self), RegionQueue(self)
+        self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -130,6 +131,7 @@ class Session:
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
         self.queue.refresh()
+        self.worst_first.forget()
 
     def close(self) -> None:
         """The window closes."""
@@ -157,7 +159,8 @@ class Session:
     # ------------------------------------------------------------------ images
 
     def records(self) -> list[ImageRecord]:
-        return [] if self.project is None else self.project.records()
+        """Of all images, in the order in which they are shown."""
+        return [] if self.project is None else self.worst_first.ordered(self.project.records())
 
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""

@@ -84,7 +84,7 @@ class Trainer:
         if not self.curve.run:
             return "no segmenter yet"
         if not self.curve.losses:
-            return f"run {self.curve.run} is learning how the images look…" if self.pid else "ended before its first step"
+            return f"run {self.curve.run} looks at the images…" if self.pid else "ended before its first step"
         best = self.curve.best
         quality = "no mIoU yet: it needs four accepted images" if best is None else f"mIoU {best:.2f}"
         place = f"{self.curve.device.partition(' ')[0]} · " if self.curve.device and self.pid else ""
@@ -106,9 +106,7 @@ class Trainer:
             elif self._process is None and self._session.project is project:
                 self._begin(project, self.wish.minutes, resume=False)
 
-        self._session.when_done(
-            self._session.start(work, "train", "looking at the labels", Priority.CLICK), begin
-        )
+        self._session.when_done(self._session.start(work, "train", "looking at the labels", Priority.CLICK), begin)
 
     def go_on(self) -> None:
         """Out of a pause; or the newest run from its last checkpoint, for so many minutes more."""
@@ -161,7 +159,7 @@ class Trainer:
 
     def join(self, seconds: float) -> bool:
         """Wait for the processes that were told to end; whether all have. Not for the window's thread."""
-        return all([process.join(seconds) for process in (*self._left, *([self._process] if self._process else []))])
+        return all(process.join(seconds) for process in (*self._left, self._process) if process is not None)
 
     # ------------------------------------------------------------------ the process
 
@@ -194,7 +192,7 @@ class Trainer:
         if how.status == 0 or how.asked:
             self._session.told.emit(f"Training ended. {self.words}")
         else:
-            way_out = f"press Go on: it goes on from its checkpoint of run {self.curve.run}" if self.can_go_on else "press Start"
+            way_out = "press Go on: its checkpoint is there" if self.can_go_on else "press Start"
             self._session.failed.emit(f"Training broke off ({_reason(how)}); {way_out}.")
         self.changed.emit()
 
@@ -205,4 +203,3 @@ def _reason(how: Ended) -> str:
         return f"the process was killed, signal {-how.status}"
     line = how.said.removeprefix("napari-wsss: ").rstrip(".")
     return in_words(MemoryError()).rstrip(".") if "out of memory" in line.lower() else line or f"status {how.status}"
-

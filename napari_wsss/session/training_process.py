@@ -18,7 +18,7 @@ from napari_wsss.training.yielding import BUSY, PAUSE, STOP, WINDOW
 LOG = "window.log"
 _LOOK = 0.4  # seconds between looks at the metrics
 _STOPPING = 60.0  # seconds for a last step and a checkpoint
-_LEAVING = 10.0
+_LEAVING = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ TITLES: dict[Role, str] = {
     "boxes": "boxes",
     "points": "points",
 }
-_OPACITY: dict[Role, float] = {"pseudo": 0.45, "predicted": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6}
+_OPACITY: dict[Role, float] = {
+    "pseudo": 0.45, "predicted": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6,
+}  # fmt: skip
 _MAPS: dict[Role, str] = {"cam": "magma", "confidence": "viridis", "uncertainty": "inferno", "worth": "inferno"}
 _FAINT = "59"  # alpha
 
@@ -75,7 +77,8 @@ def place_cells_like(layer: Layer, image: Layer, stride: int) -> None:
     """Lay a map with cells of so many pixels where the image lies."""
     place_like(layer, image)
     if stride > 1:
-        first, middle = (np.array(image.data_to_world((0.0,) * (image.ndim - 2) + (at, at)))[-2:] for at in (0.0, (stride - 1) / 2))
+        zeros, half = (0.0,) * (image.ndim - 2), (stride - 1) / 2
+        first, middle = (np.array(image.data_to_world((*zeros, at, at)))[-2:] for at in (0.0, half))
         linear = np.array(layer.affine.linear_matrix)[-2:, -2:]
         layer.translate = np.array(layer.translate) + np.linalg.solve(linear, middle - first)
         layer.scale = np.array(layer.scale) * stride
@@ -100,7 +103,7 @@ def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: La
     if role == "boxes":
         return Shapes(ndim=2, face_color="transparent", edge_width=max(1.0, max(shape) / 400), **common)
     if role == "regions":
-        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(0.5, max(shape) / 600), **common)
+        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(0.3, max(shape) / 1200), opacity=1.0, **common)
         boxes.editable = False
         return boxes
     if role in _MAPS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from napari_wsss.viewer import layers
 from napari_wsss.viewer.layers import Role
@@ -42,9 +42,11 @@ class PredictedLayers:
                 layer.editable = False
                 layer.visible = layer.visible and not (first and opened.refined is not None)
                 continue
-            values = found and (found.uncertainty if role == "uncertainty" else found.worth)
-            layer.data = np.zeros(opened.shape, np.float32) if values is None else values
-            if role == "worth" and values is not None:
-                layer.contrast_limits = (0.0, max(float(values.max()), 1e-3))  # type: ignore[attr-defined]
+            values = np.zeros(opened.shape, np.float32)
+            if found is not None:
+                values = found.uncertainty if role == "uncertainty" else found.worth
+            layer.data = values
+            if isinstance(layer, Image) and role == "worth":
+                layer.contrast_limits = (0.0, max(float(values.max()), 1e-3))
             if image is not None:
                 layers.place_cells_like(layer, image, found.stride if found else 1)

@@ -12,8 +12,8 @@ from napari_wsss.types import Box4
 if TYPE_CHECKING:
     from napari_wsss.viewer.binding import Binding
 
-_ON_SCREEN = 110.0  # pixels of the screen that a region's longer side shall take
-_ENOUGH = (60.0, 420.0)  # within these the zoom stays as it is
+_ON_SCREEN = 48.0  # pixels of the screen that a region's longer side shall take
+_ENOUGH = (28.0, 300.0)  # within these the zoom stays as it is
 _CURRENT, _OTHER = "#ffd54a", "#ffffff"
 
 

@@ -76,10 +76,10 @@ class TrainingPanel(QWidget):
         self._grid.setSpacing(3)
         self._grid.setColumnStretch(1, 1)
         self._features = QLabel("features")
-        rows = ((QLabel("segmenter"), self.segmenter), (self._features, self.encoder), (QLabel("for"), self.minutes))
-        for row, (title, widget) in enumerate(rows):
+        titles = (QLabel("segmenter"), self._features, QLabel("for"))
+        for row, title in enumerate(titles):
             self._grid.addWidget(title, row, 0)
-            self._grid.addWidget(widget, row, 1)
+            self._grid.addWidget((self.segmenter, self.encoder, self.minutes)[row], row, 1)
         self._grid.addWidget(self.gear, 0, 2)
         buttons = QHBoxLayout()
         buttons.setSpacing(3)
@@ -177,10 +177,11 @@ class TrainingPanel(QWidget):
             return
         given = self._session.the_project().settings.params.get(name, {})
         try:
-            self._form = form("segmenters", name, given, lambda parameter, value: self._set(name, parameter, value)).native
+            made = form("segmenters", name, given, lambda parameter, value: self._set(name, parameter, value))
         except WsssError as error:
             self._session.failed.emit(str(error))
             return
+        self._form = made.native
         self._grid.addWidget(self._form, 3, 0, 1, 3)
 
     def _set(self, method: str, parameter: str, value: Any) -> None:

@@ -17,6 +17,7 @@ from napari_wsss.training.run_folder import runs
 from napari_wsss.types import Mask
 from napari_wsss.widgets.curve import LOSS, means
 from tests.gui.hands import Person
+from tests.session.test_trainer import TRAINING
 
 
 @pytest.fixture
@@ -69,9 +70,9 @@ def test_a_segmenter_is_trained_paused_and_gone_on_with_from_the_dock(trainee: P
     person.press(panel.gear)
     assert panel._form is None
     person.press(panel.start)
-    person.wait(lambda: trainer.state == "starting", "starting")
+    person.wait(lambda: trainer.state == "starting", "starting", TRAINING)
     assert not panel.start.isEnabled()
-    person.wait(lambda: len(trainer.curve.losses) > 55, "learning")
+    person.wait(lambda: len(trainer.curve.losses) > 55, "learning", TRAINING)
     person.rest()
     assert trainer.curve.best is not None
     assert "mIoU" in panel.words.text()
@@ -88,11 +89,11 @@ def test_a_segmenter_is_trained_paused_and_gone_on_with_from_the_dock(trainee: P
     person.shot("training-light")
     person.press(panel.pause)
     step = trainer.curve.step
-    person.wait(lambda: trainer.curve.step > step, "further")
+    person.wait(lambda: trainer.curve.step > step, "further", TRAINING)
     person.click(40, 40)
     person.rest()
     person.press(panel.stop)
-    person.wait(lambda: trainer.state == "idle", "stopped")
+    person.wait(lambda: trainer.state == "idle", "stopped", TRAINING)
     assert panel.start.isEnabled()
     assert panel.pause.text() == "Go on"
     assert panel.pause.isEnabled()
@@ -109,7 +110,7 @@ def test_closing_the_window_ends_training_with_a_checkpoint(trainee: Person, fol
     unfold(trainee, "training")
     choose(trainee, trainee.dock.training.segmenter, "frozen")
     trainee.press(trainee.dock.training.start)
-    trainee.wait(lambda: trainer.curve.losses, "learning")
+    trainee.wait(lambda: trainer.curve.losses, "learning", TRAINING)
     release(trainee.viewer)
     assert trainer.join(60), "training outlives its window"
     assert runs(folder)[-1].checkpoint.is_file()

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_wsss.drawing import nuclei
 from tests.gui.hands import LEFT, RIGHT, Person
 from tests.gui.test_labelling import CONTROL, iou, middles, the_object
-from tests.gui.test_training import choose, trainee, unfold
+from tests.gui.test_training import TRAINING, choose, trainee, unfold
 
 __all__ = ["trainee"]
 
@@ -85,7 +85,7 @@ def test_the_whole_path_on_a_sample_of_nuclei(trainee: Person, tmp_path: Path, m
     dock.training.minutes.setValue(0.1)
     person.press(dock.training.start)
     person.wait(lambda: s.trainer.pid, "the process")
-    person.wait(lambda: s.trainer.state == "idle", "trained")
+    person.wait(lambda: s.trainer.state == "idle", "trained", TRAINING)
     assert "Training ended" in " ".join(person.told)
     person.press(dock.training.predict)
     person.rest()

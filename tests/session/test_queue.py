@@ -203,3 +203,29 @@ def test_without_a_segmenter_one_line_says_what_to_do(hand: Hand, folder: Path):
     hand.session.queue.answer("accept")
     assert "ask what next" in hand.told[-1]
     assert not Project.open(folder).regions()
+
+
+def test_images_are_sorted_worst_first_and_next_follows(hand: Hand):
+    s = hand.session
+    names = [r.name for r in s.records()]
+    s.worst_first.sort(True)
+    hand.settle()
+    assert "No predicted image" in hand.told[-1]
+    assert [r.name for r in s.records()] == names
+    s.working.predict()
+    hand.settle()
+    s.worst_first.sort(True)
+    hand.settle()
+    from napari_wsss.quality import worst_first
+
+    waiting = [q.image for q in worst_first(s.project)]
+    assert [r.name for r in s.records()] == [*waiting, "0.png"], "an accepted image waits for no review"
+    assert s.worst_first.words(waiting[0]).startswith("doubt ")
+    assert s.worst_first.words("0.png") == ""
+    s.open(waiting[0])
+    hand.settle()
+    s.go(1)
+    hand.settle()
+    assert s.opened.name == waiting[1]
+    s.worst_first.sort(False)
+    assert [r.name for r in s.records()] == names

@@ -20,11 +20,12 @@ from napari_wsss.types import Box, Point
 from tests.session.hand import Hand
 from tests.toy_projects import BY, clicks
 
+TRAINING = 600  # seconds: the process is polite, and starves on a machine that does much else
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and parents are POSIX's")
 
 
 def until(hand: Hand, so: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + TRAINING
     while not so():
         assert time.monotonic() < deadline, f"still not: {what}; told {hand.told}, failed {hand.failed}"
         hand.settle()
