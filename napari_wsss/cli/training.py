@@ -199,7 +199,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _next(arguments: argparse.Namespace) -> int:
-    from napari_wsss.active_learning import Asking, answer, next_regions
+    from napari_wsss.active_learning import Asking, answer, features_of, next_regions
     from napari_wsss.project import Project
 
     asking = Asking(
@@ -220,7 +220,7 @@ def _next(arguments: argparse.Namespace) -> int:
         if arguments.whole:
             _show_images(project, arguments.regions, arguments.json)
             return 0
-        features = _features(project) if asking.diverse else None
+        features = features_of(project) if asking.diverse else None
         batch = next_regions(
             project,
             arguments.regions,
@@ -259,16 +259,6 @@ def _said(classes: Any, text: str) -> tuple[int, Any]:
     if known is None:
         raise UsageError(f"--answer {text!r}: no class {said!r}; there are: {', '.join(classes.names)}")
     return int(number), known
-
-
-def _features(project: Any) -> Any:
-    from napari_wsss.choices import DEFAULT_ENCODER, Choice
-    from napari_wsss.dense_features import DenseFeatures
-    from napari_wsss.protocols import Context
-
-    name = project.settings.encoder or DEFAULT_ENCODER
-    params = {**project.settings.params.get(name, {})}
-    return DenseFeatures(Choice("encoders", name, params, "encoder"), Context(project.classes), project.cache)
 
 
 def _show(batch: Any, as_json: bool, classes: Any) -> None:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session.draft import Draft
+from napari_wsss.session.predicted import Predicted
+from napari_wsss.session.predicted import read as read_predicted
 from napari_wsss.session.steps import History
-from napari_wsss.types import Box4, Cam, Instances, Labels, Mark, Mask, PixelSize, PseudoLabels, Stroke, Tags
+from napari_wsss.types import Box4, Cam, Instances, Labels, Mark, Mask, PixelSize, PseudoLabels, Region, Stroke, Tags
 
 _WHOLE = 2**24  # pixels of an image that is read whole for its thumbnail
 
@@ -53,6 +55,7 @@ class Opened:
     cam: Cam | None = None
     pseudo: PseudoLabels | None = None
     refined: Mask | None = None
+    predicted: Predicted | None = None
     draft: Draft | None = None
     history: History = field(default_factory=History)
 
@@ -117,7 +120,7 @@ def load(project: Project, name: str, with_picture: bool) -> Opened:
         np.zeros(record.shape, np.uint16),
     )
     opened.draw_scribbles()
-    opened.cam, opened.pseudo, opened.refined = results(project, record.name)
+    opened.cam, opened.pseudo, opened.refined, opened.predicted = results(project, record.name)
     return opened
 
 
@@ -133,13 +136,14 @@ def picture(project: Project, record: ImageRecord) -> Picture:
     return Picture(source.read(record.plane)[0][0], limits)
 
 
-def results(project: Project, name: str) -> tuple[Cam | None, PseudoLabels | None, Mask | None]:
-    """What the stages made of an image."""
+def results(project: Project, name: str) -> tuple[Cam | None, PseudoLabels | None, Mask | None, Predicted | None]:
+    """What the stages and the segmenter made of an image."""
     cam, pseudo, refined = (project.result(name, stage) for stage in ("cam", "pseudo", "refined"))
     return (
         cam if isinstance(cam, Cam) else None,
         pseudo if isinstance(pseudo, PseudoLabels) else None,
         refined if isinstance(refined, Mask) else None,
+        read_predicted(project, name),
     )
 
 
@@ -164,3 +168,27 @@ def thumbnail(project: Project, record: ImageRecord, most: tuple[int, int]) -> N
     picture = Pillow.fromarray(np.ascontiguousarray(eight.transpose(1, 2, 0)))
     picture.thumbnail((most[1], most[0]))
     return np.array(picture)
+
+
+def around_region(project: Project, region: Region, side: int) -> NDArray[np.uint8]:
+    """The region and what lies around it, uint8 (side, side, 3), with the region's border drawn in yellow."""
+    from PIL import Image as Pillow
+
+    y0, x0, y1, x1 = region.box
+    h, w = project.record(region.image).shape
+    reach = min(max(2 * max(y1 - y0, x1 - x0), 24), h, w)
+    top = min(max(0, (y0 + y1 - 2 * reach) // 2), max(0, h - 2 * reach))
+    left = min(max(0, (x0 + x1 - 2 * reach) // 2), max(0, w - 2 * reach))
+    image = project.reader(region.image)((top, left, min(h, top + 2 * reach), min(w, left + 2 * reach)))
+    eight = (image.rgb.transpose(1, 2, 0) * 255).astype(np.uint8)
+    scale = side / max(eight.shape[:2])
+    small = Pillow.fromarray(eight).resize((round(eight.shape[1] * scale), round(eight.shape[0] * scale)))
+    out = np.zeros((side, side, 3), np.uint8)
+    out[: small.height, : small.width] = np.array(small)
+    ry0, ry1 = (round((v - top) * scale) for v in (y0, y1))
+    rx0, rx1 = (round((v - left) * scale) for v in (x0, x1))
+    frame = np.zeros((side, side), bool)
+    frame[max(0, ry0 - 1) : ry1 + 1, max(0, rx0 - 1) : rx1 + 1] = True
+    frame[ry0 + 1 : ry1 - 1, rx0 + 1 : rx1 - 1] = False
+    out[frame] = (255, 213, 74)
+    return out

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from psygnal import Signal
 
 from napari_wsss import segment
-from napari_wsss.acceptance import by_person
 from napari_wsss.compute import Job, Priority, TorchThread
 from napari_wsss.errors import Cancelled, UsageError
 from napari_wsss.project import ImageRecord, Project
@@ -25,9 +24,12 @@ from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
-from napari_wsss.session.steps import History, Step
+from napari_wsss.session.queue import RegionQueue
+from napari_wsss.session.steps import History, Step, write_step
+from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
+from napari_wsss.session.worst_first import WorstFirst
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
+    trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -92,6 +95,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
+        self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -111,6 +115,8 @@ class Session:
         self.project_changed.emit()
         self.class_changed.emit()
         self.images_changed.emit()
+        self.trainer.show()
+        self.queue.refresh()
         names = [r.name for r in project.records()]
         if names:
             self.open(place.image if place.image in names else self._first(), place.draft)
@@ -118,11 +124,14 @@ class Session:
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.working.stop_all()
+        self.trainer.leave()
         self.write_place()
         if self.project is not None:
             self.project.close()
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
+        self.queue.refresh()
+        self.worst_first.forget()
 
     def close(self) -> None:
         """The window closes."""
@@ -150,11 +159,13 @@ class Session:
     # ------------------------------------------------------------------ images
 
     def records(self) -> list[ImageRecord]:
-        return [] if self.project is None else self.project.records()
+        """Of all images, in the order in which they are shown."""
+        return [] if self.project is None else self.worst_first.ordered(self.project.records())
 
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
         project = self.the_project()
+        self.trainer.step_aside()
         self._opening = name
         picture = not self.has_own_picture(name)
         job = self.start(lambda job: images.load(project, name, picture), "open", f"opening {name}", Priority.CLICK)
@@ -183,15 +194,19 @@ class Session:
 
     def _look_ahead(self, name: str) -> None:
         """See this image and the next one before they are clicked."""
-        project = self.the_project()
-        for slot, which in (("see", name), ("ahead", self.neighbour(1))):
+        for slot, which in (("see", name), ("ahead", self.queue.ahead or self.neighbour(1))):
             if which:
-                key = project.record(which).key
+                self.see(which, slot)
 
-                def see(job: Job[None], key: str = key, which: str = which) -> None:
-                    self.predicting.see(key, lambda: project.image(which))
+    def see(self, name: str, slot: str) -> None:
+        """Let the predictor look at an image when nothing else is to be done."""
+        project = self.the_project()
+        key = project.record(name).key
 
-                self.when_done(self.start(see, slot, f"looking at {which}", Priority.IDLE), lambda _: None)
+        def work(job: Job[None]) -> None:
+            self.predicting.see(key, lambda: project.image(name))
+
+        self.when_done(self.start(work, slot, f"looking at {name}", Priority.IDLE), lambda _: None)
 
     @property
     def is_opening(self) -> bool:
@@ -267,36 +282,31 @@ class Session:
             self.opened.history.add(step)
 
     def undo(self) -> None:
-        """Take the last step back, exactly."""
-        self._travel("done", "undone", "Nothing to undo.")
+        """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        if not self.queue.go_back():
+            self._travel(back=True)
 
     def redo(self) -> None:
         """Do the step that was taken back last."""
-        self._travel("undone", "done", "Nothing to redo.")
+        self._travel(back=False)
 
-    def _travel(self, source: Literal["done", "undone"], target: Literal["done", "undone"], nothing: str) -> None:
-        if self.opened is None or not getattr(self.opened.history, source):
-            self.told.emit(nothing)
+    def _travel(self, back: bool) -> None:
+        history = self.opened.history if self.opened else None
+        steps = (history.done if back else history.undone) if history else []
+        if self.opened is None or history is None or not steps:
+            self.told.emit("Nothing to undo." if back else "Nothing to redo.")
             return
-        step: Step = getattr(self.opened.history, source)[-1]
-        self._apply(self.opened, step if source == "undone" else step.reverse)
-        getattr(self.opened.history, target).append(getattr(self.opened.history, source).pop())
-        self.told.emit(f"{'Undid' if source == 'done' else 'Did again'}: {step.name}")
+        step = steps[-1]
+        self._apply(self.opened, step.reverse if back else step)
+        history.travel(back)
+        self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
 
     def _apply(self, opened: Opened, step: Step) -> None:
         """First the disk, then what is shown."""
-        project, by = self.the_project(), by_person(step.name)
+        self.trainer.step_aside()
+        project = self.the_project()
         state = project.state(opened.name)
-        if step.added:
-            numbers = project.add_marks(opened.name, [mark for _, mark in step.added], by)
-            opened.numbers.update(zip((token for token, _ in step.added), numbers))
-        if step.removed:
-            project.remove_marks(opened.name, [opened.numbers[token] for token, _ in step.removed], by)
-        if step.accepted:
-            a = step.accepted
-            project.edit_mask(opened.name, a.box, a.new_labels, by, a.new_instances)
-        if step.tags:
-            project.set_tags(opened.name, step.tags[1], by)
+        write_step(project, opened.name, opened.numbers, step)
         self._show(opened, step)
         if project.state(opened.name) != state:
             self.images_changed.emit()
@@ -317,6 +327,8 @@ class Session:
         if step.added or step.removed:
             self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])
             self.marks_changed.emit()
+        if step.answered:
+            self.queue.show_answer(step.answered[0], step.answered[2])
         self.write_place()
         self.drafting.ask()
 
@@ -359,7 +371,8 @@ class Session:
 
     def deliver(self, what: Callable[[], None]) -> None:
         """Run something in the window's thread, unless the window is closed by then."""
-        self._deliver(lambda: None if self._closed else what())
+        if not self._closed:  # a window that is gone takes no calls
+            self._deliver(lambda: None if self._closed else what())
 
     def _finish(self, job: Job[T], then: Callable[[T], None]) -> None:
         if self._closed or job.is_stopped or job.cancelled():

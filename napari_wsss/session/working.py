@@ -15,10 +15,12 @@ from napari_wsss.choices import STAGES, Plan, StageName
 from napari_wsss.compute import Job, Priority
 from napari_wsss.session.opened import results
 from napari_wsss.session.steps import Accepted, Step
+from napari_wsss.training.run_folder import has_segmenter
 from napari_wsss.types import Box4
 
 if TYPE_CHECKING:
     from napari_wsss.pipeline import RunReport
+    from napari_wsss.prediction import PredictReport
     from napari_wsss.session.session import Session
 
 _TELL_EVERY = 0.1  # seconds
@@ -59,7 +61,7 @@ class Working:
 
     def stop_all(self) -> None:
         """Stop everything that the session started."""
-        for slot in ("work", "open", "see", "ahead", "click", "results"):
+        for slot in ("work", "open", "see", "ahead", "click", "results", "train", "curve", "answer"):
             self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
@@ -74,13 +76,36 @@ class Working:
 
         self.begin(work, " + ".join(stages), self._ran)
 
-    def accept_result(self, what: Literal["refined", "pseudo"], box: Box4 | None = None) -> None:
+    def predict(self) -> None:
+        """The newest segmenter's masks of every image that lacks them."""
+        project, device = self._session.the_project(), self._session.device
+        if not has_segmenter(project.folder):
+            self._session.told.emit("There is no segmenter yet: train one first.")
+            return
+
+        def work(job: Job[PredictReport]) -> PredictReport:
+            from napari_wsss.prediction import predict
+
+            return predict(project, device=device, progress=job.progress)
+
+        self.begin(work, "predicting", self._predicted)
+
+    def _predicted(self, report: PredictReport) -> None:
+        for line in report.failed:
+            self._session.failed.emit(line)
+        self._session.told.emit(f"{len(report.predicted)} images predicted, {report.up_to_date} up to date.")
+        self._session.images_changed.emit()
+        self.show_results()
+
+    def accept_result(self, what: Literal["refined", "pseudo", "predicted"], box: Box4 | None = None) -> None:
         """Accept what a stage made of the open image, everywhere or in a box; what a person gave stays as given."""
         opened, project = self._session.opened, self._session.the_project()
         if opened is None:
             return
-        if (opened.refined if what == "refined" else opened.pseudo) is None:
-            self._session.told.emit(f"There is no {what} mask of this image yet: run the stages first.")
+        there = {"refined": opened.refined, "pseudo": opened.pseudo, "predicted": opened.predicted}
+        if there[what] is None:
+            way = "predict first" if what == "predicted" else "run the stages first"
+            self._session.told.emit(f"There is no {what} mask of this image yet: {way}.")
             return
         name = opened.name
 
@@ -130,6 +155,10 @@ class Working:
         parts = [f"{stage}: {count} computed" for stage, count in computed.items()] or ["Nothing was out of date."]
         self._session.told.emit("; ".join([*parts, *report.skipped[:2]]))
         self._session.images_changed.emit()
+        self.show_results()
+
+    def show_results(self) -> None:
+        """Read again what there is of the open image."""
         opened, project = self._session.opened, self._session.the_project()
         if opened is None:
             return
@@ -138,7 +167,7 @@ class Working:
             return results(project, opened.name)
 
         def show(found: Any) -> None:
-            opened.cam, opened.pseudo, opened.refined = found
+            opened.cam, opened.pseudo, opened.refined, opened.predicted = found
             if self._session.opened is opened:
                 self._session.results_changed.emit()
 

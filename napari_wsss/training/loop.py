@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_wsss.device import few_threads, torch_threads
+from napari_wsss.device import described, few_threads, torch_threads
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.project import Project
 from napari_wsss.protocols import Context
@@ -125,6 +125,8 @@ class _Loop:
             self.run = team.agree(lambda: new_run(project.folder, settings))
         if team.leads:
             self.signals.begin()
+            told = {"device": described(self.context.device), "began": time.time()}
+            self.run.add_metrics({"step": self.learner.step, **told})
         self.saved, self.whole, self.empty, self.looked = time.monotonic(), True, 0, -1
 
     # -------------------------------------------------------------- what there is to learn from

@@ -95,6 +95,11 @@ def run_to_resume(project: Path) -> RunFolder:
     return found[-1]
 
 
+def has_segmenter(project: Path) -> bool:
+    """Whether a run of the project has weights."""
+    return any(run.weights.is_file() for run in runs(project))
+
+
 def newest_weights(project: Path) -> Path:
     """Weights of the newest run that has some.
 

@@ -26,7 +26,9 @@ from napari_wsss.viewer.main_thread import MainThread
 from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.predicted import PredictedLayers
 from napari_wsss.viewer.preferences import preference
+from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
@@ -63,11 +65,13 @@ class Binding:
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
+        self._plane = ""  # of the stack: the one that the slider shows
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self._listen()
+        self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
         bind(viewer, self)
 
     def _listen(self) -> None:
@@ -157,6 +161,7 @@ class Binding:
         else:
             self.picture.hide()
             adopted.layer.visible = True
+            self._slide_to(adopted, opened.name)
         for other in self._adopted:
             if other is not adopted and other.layer in self.viewer.layers:
                 other.layer.visible = False
@@ -191,8 +196,16 @@ class Binding:
         adopted = self._adopted_of(self.session.name) if opened else None
         if adopted is not None and adopted.leading:
             name = adopted.at(self.viewer.dims.current_step)
-            if name != self.session.name:
+            moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
+            if moved and name != self.session.name:
                 self.session.open(name)
+
+    def _slide_to(self, adopted: Adopted, name: str) -> None:
+        """An image of a stack was opened from the dock: its plane comes into sight."""
+        self._plane = name
+        if adopted.at(self.viewer.dims.current_step) != name:
+            first, steps = self.viewer.dims.ndim - 2 - len(adopted.leading), adopted.step_of(name)
+            self.viewer.dims.set_current_step(range(first, first + len(steps)), steps)
 
     # ------------------------------------------------------------------ layers
 
@@ -237,8 +250,8 @@ class Binding:
         session = self.session
         if isinstance(layer, Points):
             return ClickLayer(layer, session)
-        if isinstance(layer, Shapes):
-            return BoxLayer(layer, session)
+        if role == "boxes":
+            return BoxLayer(cast("Shapes", layer), session)
         if not isinstance(layer, Labels):
             return None
         said: dict[str, Callable[..., None]] = {
@@ -248,6 +261,7 @@ class Binding:
             "pseudo": lambda box, changed, values: session.labelling.correct("pseudo", box, changed, values),
             "refined": lambda box, changed, values: session.labelling.correct("refined", box, changed, values),
             "objects": lambda box, changed, values: session.told.emit("Outlines are drawn by themselves."),
+            "predicted": lambda box, changed, values: session.told.emit("Take the prediction over, then correct it."),
         }
         layer.selected_label = session.class_id
         return Painting(layer, lambda box: self._truth(role, box), said[role])
@@ -259,12 +273,13 @@ class Binding:
         if role in ("pseudo", "refined"):
             return opened.preview(role, box)
         whole: Any = {
+            "predicted": opened.predicted.labels if opened.predicted else None,
             "proposal": self.session.proposal,
             "scribbles": opened.scribbles,
             "accepted": opened.accepted,
             "objects": opened.instances,
         }[role]
-        return cast("ClassIds", whole if box is None else whole[box[0] : box[2], box[1] : box[3]])
+        return cast("ClassIds", whole if box is None or whole is None else whole[box[0] : box[2], box[1] : box[3]])
 
     def _refresh(self, box: Box4, *roles: Role) -> None:
         for role in roles:

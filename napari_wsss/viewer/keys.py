@@ -32,6 +32,10 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "block": "Alt-5",
     "paint": "Alt-6",
     "erase": "Alt-7",
+    "region_accept": "Y",
+    "region_class": "U",
+    "region_skip": "K",
+    "region_next": "J",
 }
 """Action to key, as napari writes keys; a person changes them in napari's preferences (page of this plugin)."""
 
@@ -58,6 +62,10 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
         "accept_image": lambda: session.working.accept_result("refined"),
         "undo": session.undo,
         "redo": session.redo,
+        "region_accept": partial(session.queue.answer, "accept"),
+        "region_class": partial(session.queue.answer, "class"),
+        "region_skip": partial(session.queue.answer, "skip"),
+        "region_next": partial(session.queue.step, 1),
         **{tool: partial(binding.use, tool) for tool in tools},
     }
 

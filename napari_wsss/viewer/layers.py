@@ -6,7 +6,7 @@ A layer is known by ``metadata["wsss"]["role"]``, never by its name; it may be r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points, Shapes
@@ -15,28 +15,33 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
-    "image", "cam", "confidence", "pseudo", "refined", "accepted", "objects", "scribbles", "proposal", "boxes", "points"
-]
-ORDER: tuple[Role, ...] = (
-    "image", "cam", "confidence", "pseudo", "refined", "accepted", "objects", "scribbles", "proposal", "boxes", "points"
-)  # fmt: skip
+    "image", "cam", "confidence", "uncertainty", "worth", "pseudo", "predicted", "refined", "accepted", "objects",
+    "scribbles", "proposal", "regions", "boxes", "points",
+]  # fmt: skip
+ORDER: tuple[Role, ...] = get_args(Role)
 """From the bottom up."""
 
 TITLES: dict[Role, str] = {
     "image": "image",
     "cam": "activation map",
     "confidence": "confidence",
+    "uncertainty": "uncertainty",
+    "worth": "worth asking (RIPU)",
     "pseudo": "pseudo-labels",
+    "predicted": "predicted",
     "refined": "refined",
     "accepted": "accepted",
     "objects": "outlines",
     "scribbles": "scribbles",
     "proposal": "proposal",
+    "regions": "asked regions",
     "boxes": "boxes",
     "points": "points",
 }
-_OPACITY: dict[Role, float] = {"pseudo": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6}
-_HEAT = "magma"
+_OPACITY: dict[Role, float] = {
+    "pseudo": 0.45, "predicted": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6,
+}  # fmt: skip
+_MAPS: dict[Role, str] = {"cam": "magma", "confidence": "viridis", "uncertainty": "inferno", "worth": "inferno"}
 _FAINT = "59"  # alpha
 
 
@@ -68,6 +73,17 @@ def place_like(layer: Layer, image: Layer) -> None:
         setattr(layer, name, value)
 
 
+def place_cells_like(layer: Layer, image: Layer, stride: int) -> None:
+    """Lay a map with cells of so many pixels where the image lies."""
+    place_like(layer, image)
+    if stride > 1:
+        zeros, half = (0.0,) * (image.ndim - 2), (stride - 1) / 2
+        first, middle = (np.array(image.data_to_world((*zeros, at, at)))[-2:] for at in (0.0, half))
+        linear = np.array(layer.affine.linear_matrix)[-2:, -2:]
+        layer.translate = np.array(layer.translate) + np.linalg.solve(linear, middle - first)
+        layer.scale = np.array(layer.scale) * stride
+
+
 def colours(classes: Iterable[Class]) -> DirectLabelColormap:
     """The classes' colours, the background's fainter; magenta is a class that the project does not know."""
     table: dict[int | None, str] = {0: "transparent", None: "magenta"}
@@ -86,9 +102,13 @@ def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: La
         )  # fmt: skip
     if role == "boxes":
         return Shapes(ndim=2, face_color="transparent", edge_width=max(1.0, max(shape) / 400), **common)
-    if role in ("cam", "confidence"):
+    if role == "regions":
+        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(0.3, max(shape) / 1200), opacity=1.0, **common)
+        boxes.editable = False
+        return boxes
+    if role in _MAPS:
         return Image(
-            np.zeros(shape, np.float32), colormap=_HEAT if role == "cam" else "viridis", contrast_limits=(0.0, 1.0),
+            np.zeros(shape, np.float32), colormap=_MAPS[role], contrast_limits=(0.0, 1.0),
             blending="translucent", opacity=0.6, visible=False, **common,
         )  # fmt: skip
     if role == "objects":

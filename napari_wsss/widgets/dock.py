@@ -19,10 +19,12 @@ from napari_wsss.widgets.images import ImageStrip
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
+from napari_wsss.widgets.queue import QueueList
 from napari_wsss.widgets.section import Section
 from napari_wsss.widgets.stages import Stages
 from napari_wsss.widgets.status import Status
 from napari_wsss.widgets.tools import ToolRow
+from napari_wsss.widgets.training import TrainingPanel
 
 
 class Dock(QWidget):
@@ -41,6 +43,8 @@ class Dock(QWidget):
         self.tools = ToolRow(self.binding)
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
+        self.training = TrainingPanel(self.binding)
+        self.queue = QueueList(self.binding)
         self.objects = Objects(session)
         self.export = Export(session)
         self.status = Status(session)
@@ -58,8 +62,14 @@ class Dock(QWidget):
         for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
             column.addWidget(widget)
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
-        column.addWidget(Section("Counts and areas", self.objects))
-        column.addWidget(Section("Export", self.export))
+        self.sections = {
+            "training": Section("Train a segmenter", self.training),
+            "queue": Section("What to label next", self.queue),
+            "objects": Section("Counts and areas", self.objects),
+            "export": Section("Export", self.export),
+        }
+        for section in self.sections.values():
+            column.addWidget(section)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -92,7 +102,7 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages):
+        for part in (self.tools, self.deciding, self.stages, self.training, self.queue):
             part.restyle()
 
     def _fit(self) -> None:

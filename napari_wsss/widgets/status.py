@@ -31,6 +31,7 @@ class Status(QWidget):
         column.addWidget(self.bar)
         for signal in (session.work_changed, session.draft_changed, session.image_opened, session.project_changed):
             listen(self, signal, self.refresh)
+        listen(self, session.trainer.changed, self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -38,6 +39,8 @@ class Status(QWidget):
         session, work = self._session, self._session.working.work
         asked = session.opened is not None and session.opened.draft is not None and not session.opened.draft.answered
         doing = work.what if work else "finding the object…" if asked else "ready"
+        if session.trainer.state != "idle":
+            doing += f" · {session.trainer.state}, step {session.trainer.curve.step}"
         self.line.setText(f"{session.device} · {session.predicting.model.replace('_', ' ')} · {doing}")
         self.line.setToolTip(f"device {session.device}; clicks are answered by {session.predicting.model}; {doing}")
         policy = self.bar.sizePolicy()
