@@ -18,12 +18,16 @@ METRICS = "metrics.jsonl"
 SETTINGS = "training.json"
 
 
+def _nobody(values: Mapping[str, Any]) -> None:
+    """Watches nothing; a function with a name, since a run's folder is told to other processes."""
+
+
 class RunFolder:
     """``PROJECT/runs/N/``. Every file but the metrics is replaced whole; a line of metrics is appended whole."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self.folder, self._temporary = folder, temporary
-        self.watcher: Callable[[Mapping[str, Any]], None] = lambda values: None
+        self.watcher: Callable[[Mapping[str, Any]], None] = _nobody
         """Told of each line of metrics."""
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -98,7 +98,7 @@ class Together(Alone):
         said, error = self._fabric.broadcast(answer)  # type: ignore[misc]
         if error is not None:
             raise error
-        return said
+        return cast(T, said)
 
     def total(self, count: int) -> int:
         return int(self._summed(torch.tensor([float(count)], device=self.device))[0])
@@ -111,10 +111,10 @@ class Together(Alone):
             for p, g in zip(parameters, own, strict=True)
         ]
         there = torch.tensor([float(g is not None) for g in own] + [weight], device=self.device)
-        sums, found = self._summed(torch.cat([*parts, there])).split([sum(map(len, parts)), len(there)])
+        sums, found = torch.split(self._summed(torch.cat([*parts, there])), [sum(map(len, parts)), len(there)])
         if found[-1] <= 0:
             return False
-        each = (sums / found[-1]).split([len(part) for part in parts])
+        each = torch.split(sums / found[-1], [len(part) for part in parts])
         for p, mean, any_there in zip(parameters, each, found[:-1].tolist(), strict=True):
             p.grad = mean.view_as(p).to(p.dtype) if any_there else None
         return True

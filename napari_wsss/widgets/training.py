@@ -112,8 +112,8 @@ class TrainingPanel(QWidget):
         self.minutes.setValue(trainer.wish.minutes)
         for widget in (self._features, self.encoder):
             widget.setVisible(trainer.wish.segmenter == "frozen" or bool(trainer.wish.encoder))
-        for widget in (self.segmenter, self.minutes, self.gear, self.start):
-            widget.setEnabled(there and state == "idle")
+        for choice in (self.segmenter, self.minutes, self.gear, self.start):
+            choice.setEnabled(there and state == "idle")
         halted = state in ("idle", "paused")
         self.pause.setText("Go on" if halted else "Pause")
         self.pause.setToolTip(
