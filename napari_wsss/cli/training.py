@@ -134,7 +134,7 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     print(
         f"{report.run}: {report.ended} after {report.steps} steps ({report.epochs} epochs, {report.seconds:.0f} s)"
-        f" on {report.images} images; {found}"
+        f" on {report.images} images; {found}\nwith {report.used}"
     )
     return 0
 

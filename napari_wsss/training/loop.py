@@ -22,7 +22,7 @@ from napari_wsss.training.learner import new_learner, restore, to_bytes
 from napari_wsss.training.losses.partial import class_weights
 from napari_wsss.training.run_folder import CHECKPOINT, WEIGHTS, RunFolder, new_run, run_to_resume
 from napari_wsss.training.settings import Training
-from napari_wsss.training.step import Teaching, batch_of, do_step
+from napari_wsss.training.step import Teaching, batch_of, do_step, in_half
 from napari_wsss.training.team import ALONE, Alone
 from napari_wsss.training.tensorboard import Events, check_installed
 from napari_wsss.training.tiles import Order, Place, bare_places, cells, cut, window
@@ -38,7 +38,7 @@ _UPRIGHT = 0.15  # share of the height's variance that classes explain
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a run did. ``miou`` is that of the kept weights on the held-out images, None without any."""
+    """What a run did, and on what (``used``). ``miou`` is of the kept weights on held-out images, None without any."""
 
     run: Path
     weights: Path
@@ -50,6 +50,7 @@ class TrainReport:
     miou: float | None
     ended: str
     unreadable: tuple[str, ...] = ()
+    used: str = ""
 
 
 def train(
@@ -79,9 +80,9 @@ def train(
     """
     run = run_to_resume(project.folder) if resume else None
     if run is not None:
-        settings = replace(
-            run.settings(), steps=settings.steps, minutes=settings.minutes, tensorboard=settings.tensorboard
-        )
+        own, watched = run.settings(), settings.tensorboard
+        limits = {"steps": settings.steps, "minutes": settings.minutes}
+        settings = replace(own, **limits, tensorboard=own.tensorboard or watched)
     else:
         recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
     if settings.tensorboard:
@@ -127,6 +128,8 @@ class _Loop:
             self.signals.begin()
             told = {"device": described(self.context.device), "began": time.time()}
             self.run.add_metrics({"step": self.learner.step, **told})
+        if settings.compile:
+            self.learner.student.compile()
         self.saved, self.whole, self.empty, self.looked = time.monotonic(), True, 0, -1
 
     # -------------------------------------------------------------- what there is to learn from
@@ -329,7 +332,16 @@ class _Loop:
             learner.best if learner.best >= 0 else None,
             ended,
             tuple(self.gallery.unreadable.values()),
+            self._used(),
         )
+
+    def _used(self) -> str:
+        """The device and how its time was spent, in words."""
+        place = self.context.device
+        words = [described(place), "bfloat16" if in_half(place) else "float32", "channels last"]
+        words += ["compiled"] if self.settings.compile else []
+        words += [f"{self.team.size} processes"] if self.team.size > 1 else []
+        return ", ".join(words)
 
 
 def _measured(recipe: Recipe, some: list[Shown]) -> Recipe:

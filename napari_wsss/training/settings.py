@@ -33,6 +33,7 @@ class Training:
     balance : weigh rare classes up
     flips : ``auto`` (upright where classes differ in height), ``all`` or ``horizontal``
     threads : torch threads on a CPU; 0 = half of the cores
+    compile : let torch compile the student (a minute or more at first; meant for long runs on CUDA)
     tensorboard : write the metrics as TensorBoard events too
     """
 
@@ -62,6 +63,7 @@ class Training:
     balance: bool = True
     flips: Literal["auto", "all", "horizontal"] = "auto"
     threads: int = 0
+    compile: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:

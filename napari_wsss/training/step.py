@@ -219,5 +219,9 @@ def _laid_out(x: Tensor) -> Tensor:
 
 
 def _mixed(device: str) -> Any:
-    """Half precision on CUDA only; a CPU of today is not faster for it."""
-    return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else nullcontext()
+    return torch.autocast("cuda", torch.bfloat16) if in_half(device) else nullcontext()
+
+
+def in_half(device: str) -> bool:
+    """Whether steps go in half precision: on CUDA cards that have bfloat16; a CPU of today is not faster for it."""
+    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)

@@ -95,10 +95,10 @@ class Together(Alone):
                 answer = say(), None
             except WsssError as error:
                 answer = None, error
-        said, error = self._fabric.broadcast(answer)  # type: ignore[misc]
+        said, error = self._fabric.broadcast(answer)
         if error is not None:
             raise error
-        return cast(T, said)
+        return cast("T", said)
 
     def total(self, count: int) -> int:
         return int(self._summed(torch.tensor([float(count)], device=self.device))[0])
@@ -111,17 +111,20 @@ class Together(Alone):
             for p, g in zip(parameters, own, strict=True)
         ]
         there = torch.tensor([float(g is not None) for g in own] + [weight], device=self.device)
-        sums, found = torch.split(self._summed(torch.cat([*parts, there])), [sum(map(len, parts)), len(there)])
+        summed = self._summed(torch.cat([*parts, there]))
+        found = summed[-len(there) :]
         if found[-1] <= 0:
             return False
-        each = torch.split(sums / found[-1], [len(part) for part in parts])
-        for p, mean, any_there in zip(parameters, each, found[:-1].tolist(), strict=True):
+        at = 0
+        for p, any_there in zip(parameters, found[:-1].tolist(), strict=True):
+            mean = summed[at : at + p.numel()] / found[-1]
             p.grad = mean.view_as(p).to(p.dtype) if any_there else None
+            at += p.numel()
         return True
 
     def _summed(self, values: Tensor) -> Tensor:
-        summed: Any = self._fabric.all_reduce(values, reduce_op="sum")
-        return summed  # type: ignore[no-any-return]
+        summed: Tensor = self._fabric.all_reduce(values, reduce_op="sum")
+        return summed
 
 
 def _node(strategy: Any) -> int:

@@ -39,7 +39,7 @@ class Events:
             if isinstance(value, Mapping):
                 for key, number in value.items():
                     self._writer.add_scalar(f"{name}/{key}", number, step)
-            elif name != "step":
+            elif name != "step" and isinstance(value, (int, float)):
                 self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:

@@ -105,6 +105,28 @@ def test_every_part_can_be_switched_and_gives_finite_losses(tmp_path, changes):
         assert ("dice" in named) == (changes.get("dice", 1) > 0)
 
 
+def test_a_compiled_student_learns_the_same_and_its_weights_are_like_any_others(tmp_path, monkeypatch, count):
+    """The whole way of torch.compile takes minutes on a CPU; its tracing alone shows that the networks can go it."""
+    real, backends = torch.nn.Module.compile, []
+
+    def traced(module, **options):
+        backends.append(count("eager", "inductor"))
+        return real(module, backend=backends[-1], **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    found = []
+    for compiled in (False, True):
+        with accepted(tmp_path / str(compiled), 2, 2) as project:
+            report = train(project, replace(QUICK, steps=2, compile=compiled), device="cpu")
+            assert ("compiled" in report.used) == compiled
+            assert report.used.startswith("cpu (")
+            found.append(weights(runs(project.folder)[0]))
+            assert train(project, replace(QUICK, steps=3), device="cpu", resume=True).steps == 3
+    assert len(backends) == 2  # the one that was asked for it, and where it went on
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-2) for name in found[0])
+
+
 def test_without_a_rate_nothing_changes(tmp_path):
     with accepted(tmp_path) as project:
         train(project, replace(QUICK, steps=1, rate=0.0, decay=0.0), device="cpu")
