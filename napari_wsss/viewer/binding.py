@@ -196,9 +196,9 @@ class Binding:
 
     def _on_step(self) -> None:
         """A slider moved: another plane of the stack is labelled."""
-        opened, step = self.session.opened, self.viewer.dims.current_step
-        if opened is None or self.session.project is None:
+        if self.session.opened is None:
             return
+        step = self.viewer.dims.current_step
         adopted = self._adopted_of(self.session.name)
         name = self.picture.at(step) if adopted is None else adopted.at(step)
         moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
@@ -286,8 +286,7 @@ class Binding:
 
     def _refresh(self, box: Box4, *roles: Role) -> None:
         opened = self.session.opened
-        for role in roles if opened else ():
-            view = self._views.get(role)
+        for view in map(self._views.get, roles):
             if opened and isinstance(view, Painting):
                 view.refresh(opened.beyond(box))  # outlines change beside it, too
 
