@@ -15,6 +15,7 @@ from napari_wsss.session.predicted import read as read_predicted
 from napari_wsss.session.steps import History
 from napari_wsss.types import Box4, Cam, Instances, Labels, Mark, Mask, PixelSize, PseudoLabels, Region, Stroke, Tags
 
+_ROWS = 512  # of which outlines are drawn at once
 _WHOLE = 2**24  # pixels of an image that is read whole for its thumbnail
 
 
@@ -41,6 +42,10 @@ class Opened:
         The accepted mask and its object ids.
     scribbles : uint16 (h, w)
         All strokes, the newest on top.
+    outlines : uint8 (h, w)
+        1 on the borders of accepted objects. napari's own outlines are made of the whole image again and again.
+    highest : int
+        No object of the image had a larger id since it was opened.
     """
 
     record: ImageRecord
@@ -57,6 +62,8 @@ class Opened:
     refined: Mask | None = None
     predicted: Predicted | None = None
     draft: Draft | None = None
+    outlines: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    highest: int = 0
     history: History = field(default_factory=History)
 
     @property
@@ -79,7 +86,26 @@ class Opened:
     def free_instance(self) -> int:
         """An object id that nothing in the image has."""
         marked = (getattr(mark, "instance", 0) for mark in self.marks.values())
-        return max(int(self.instances.max()), *marked, 0) + 1
+        return max(self.highest, *marked, 0) + 1
+
+    def put(self, box: Box4, labels: Labels, instances: Instances) -> None:
+        """What is accepted in a box."""
+        there = np.s_[box[0] : box[2], box[1] : box[3]]
+        self.accepted[there], self.instances[there] = labels, instances
+        self.highest = max(self.highest, int(instances.max(initial=0)))
+        self.draw_outlines(box)
+
+    def beyond(self, box: Box4) -> Box4:
+        """The box and the pixels next to it."""
+        return max(0, box[0] - 1), max(0, box[1] - 1), min(box[2] + 1, self.shape[0]), min(box[3] + 1, self.shape[1])
+
+    def draw_outlines(self, box: Box4) -> None:
+        """Draw the borders of objects again, within a box and beside it."""
+        changed = self.beyond(box)
+        y0, x0, y1, x1 = self.beyond(changed)
+        drawn = borders(self.instances[y0:y1, x0:x1])
+        inner = np.s_[changed[0] - y0 : changed[2] - y0, changed[1] - x0 : changed[3] - x0]
+        self.outlines[changed[0] : changed[2], changed[1] : changed[3]] = drawn[inner]
 
     def draw_scribbles(self, box: Box4 | None = None) -> None:
         """Draw the strokes again, within a box or everywhere."""
@@ -89,6 +115,17 @@ class Opened:
         for mark in self.marks.values():
             if isinstance(mark, Stroke):
                 lay(mark, (y0, x0, y1, x1), part)
+
+
+def borders(ids: Instances) -> NDArray[np.uint8]:
+    """1 on pixels of an object that touch another object or none; the sides of the array are no borders."""
+    out = np.zeros(ids.shape, bool)
+    down, across = ids[1:] != ids[:-1], ids[:, 1:] != ids[:, :-1]
+    out[1:] |= down
+    out[:-1] |= down
+    out[:, 1:] |= across
+    out[:, :-1] |= across
+    return (out & (ids > 0)).astype(np.uint8)
 
 
 def lay(stroke: Stroke, box: Box4, onto: Labels) -> None:
@@ -118,7 +155,12 @@ def load(project: Project, name: str, with_picture: bool) -> Opened:
         np.zeros(record.shape, np.uint16) if mask is None else mask.labels,
         np.zeros(record.shape, np.uint32) if ids is None else ids,
         np.zeros(record.shape, np.uint16),
+        outlines=np.zeros(record.shape, np.uint8),
+        highest=0 if ids is None else int(ids.max(initial=0)),
     )
+    for top in range(0, record.shape[0], _ROWS):
+        if ids is not None and ids[top : top + _ROWS].any():
+            opened.draw_outlines((top, 0, min(top + _ROWS, record.shape[0]), record.shape[1]))
     opened.draw_scribbles()
     opened.cam, opened.pseudo, opened.refined, opened.predicted = results(project, record.name)
     return opened

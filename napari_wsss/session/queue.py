@@ -124,7 +124,7 @@ class RegionQueue:
             self.shown.emit()
         self.changed.emit()
         if self.ahead:
-            self._session.see(self.ahead, "ahead")
+            self._session.looking.at(self.ahead, "ahead")
 
     def step(self, offset: int) -> None:
         """To the next waiting region (1) or the one before (-1), around."""

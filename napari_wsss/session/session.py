@@ -21,10 +21,13 @@ from napari_wsss.session import opened as images
 from napari_wsss.session import resume
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
+from napari_wsss.session.hovering import Hovering
 from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.looking import Looking
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
 from napari_wsss.session.queue import RegionQueue
+from napari_wsss.session.shortage import Shortage, is_shortage, shortage
 from napari_wsss.session.steps import History, Step, write_step
 from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
@@ -57,6 +60,9 @@ class Session:
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
     trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
+    looking, hovering : what the model sees before a click; what a click under the mouse would bring
+    shortage : Shortage, optional
+        A job that had too little memory, and how to go on with it.
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -73,6 +79,7 @@ class Session:
     proposal_changed = Signal(tuple)  # box
     accepted_changed = Signal(tuple)  # box
     scribbles_changed = Signal(tuple)  # box
+    hover_changed = Signal()
     results_changed = Signal()
     work_changed = Signal()
     told = Signal(str)
@@ -88,6 +95,7 @@ class Session:
         self.proposal: Labels = np.zeros((0, 0), np.uint16)
         self.class_id = 0
         self.objects = objects
+        self.shortage: Shortage | None = None
         self.view: Mapping[str, Any] = {}
         self.has_own_picture: Callable[[str], bool] = lambda name: False
         self._opening = ""
@@ -96,6 +104,7 @@ class Session:
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
+        self.looking, self.hovering = Looking(self), Hovering(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -186,27 +195,11 @@ class Session:
         self.image_opened.emit()
         self.draft_changed.emit()
         self.drafting.ask()
-        self._look_ahead(found.name)
+        self.looking.ahead()
 
     def _keep(self) -> None:
         if self.opened is not None:
             self._known[self.opened.name] = (self.opened.history, self.opened.numbers, self.opened.draft)
-
-    def _look_ahead(self, name: str) -> None:
-        """See this image and the next one before they are clicked."""
-        for slot, which in (("see", name), ("ahead", self.queue.ahead or self.neighbour(1))):
-            if which:
-                self.see(which, slot)
-
-    def see(self, name: str, slot: str) -> None:
-        """Let the predictor look at an image when nothing else is to be done."""
-        project = self.the_project()
-        key = project.record(name).key
-
-        def work(job: Job[None]) -> None:
-            self.predicting.see(key, lambda: project.image(name))
-
-        self.when_done(self.start(work, slot, f"looking at {name}", Priority.IDLE), lambda _: None)
 
     @property
     def is_opening(self) -> bool:
@@ -317,8 +310,7 @@ class Session:
             del opened.marks[token]
         if step.accepted:
             a = step.accepted
-            there = np.s_[a.box[0] : a.box[2], a.box[1] : a.box[3]]
-            opened.accepted[there], opened.instances[there] = a.new_labels, a.new_instances
+            opened.put(a.box, a.new_labels, a.new_instances)
             self.accepted_changed.emit(a.box)
         if step.tags:
             opened.tags = step.tags[1]
@@ -365,21 +357,27 @@ class Session:
         """Stop what a slot does or waits for."""
         self.thread.drop(f"{id(self)}:{slot}")
 
-    def when_done(self, job: Job[T], then: Callable[[T], None]) -> None:
-        """Hand the result over in the window's thread; late answers are dropped, errors told in words."""
-        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then)))
+    def when_done(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None = None) -> None:
+        """Hand the result over in the window's thread; late answers are dropped, errors told in words.
+
+        ``again`` starts the job once more: offered to the person where memory did not suffice.
+        """
+        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then, again)))
 
     def deliver(self, what: Callable[[], None]) -> None:
         """Run something in the window's thread, unless the window is closed by then."""
         if not self._closed:  # a window that is gone takes no calls
             self._deliver(lambda: None if self._closed else what())
 
-    def _finish(self, job: Job[T], then: Callable[[T], None]) -> None:
+    def _finish(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None) -> None:
         if self._closed or job.is_stopped or job.cancelled():
             return
         error = job.exception()
         if error is None:
             then(job.result())
+        elif again is not None and is_shortage(error):
+            self.shortage = shortage(self, job.what, again)
+            self.work_changed.emit()
         elif not isinstance(error, Cancelled):
             self.failed.emit(in_words(error))
 

@@ -10,6 +10,7 @@ from napari_wsss.session.draft import Draft
 from napari_wsss.types import Answer, Box4, Instances, Labels, Mark, Tags
 
 _MOST = 200
+_MOST_BYTES = 2**30  # of masks before and after; the newest step is always kept
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,6 +49,13 @@ class Step:
     accepted: Accepted | None = None
     tags: tuple[Tags, Tags] | None = None
     answered: tuple[int, Answer, Answer] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the masks that it keeps."""
+        a = self.accepted
+        kept = () if a is None else (a.old_labels, a.old_instances, a.new_labels, a.new_instances)
+        return sum(array.nbytes for array in kept)
 
     @property
     def reverse(self) -> Step:
@@ -92,6 +100,8 @@ class History:
         self.done = [*self.done[-_MOST + 1 :], step]
         self.undone = []
         self.position += 1
+        while len(self.done) > 1 and sum(s.size for s in self.done) > _MOST_BYTES:
+            del self.done[0]
 
     def travel(self, back: bool) -> None:
         """The last step was taken back, or that which was taken back last was done again."""

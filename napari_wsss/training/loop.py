@@ -80,9 +80,9 @@ def train(
     """
     run = run_to_resume(project.folder) if resume else None
     if run is not None:
-        own, watched = run.settings(), settings.tensorboard
-        limits = {"steps": settings.steps, "minutes": settings.minutes}
-        settings = replace(own, **limits, tensorboard=own.tensorboard or watched)
+        own = run.settings()
+        watched = own.tensorboard or settings.tensorboard
+        settings = replace(own, steps=settings.steps, minutes=settings.minutes, tensorboard=watched)
     else:
         recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
     if settings.tensorboard:

@@ -20,6 +20,7 @@ from napari_wsss.types import Labels as ClassIds
 from napari_wsss.viewer import adopting, layers
 from napari_wsss.viewer.adopting import Adopted
 from napari_wsss.viewer.boxes import BoxLayer
+from napari_wsss.viewer.hover import Hover
 from napari_wsss.viewer.keys import bind
 from napari_wsss.viewer.layers import ORDER, Role
 from napari_wsss.viewer.main_thread import MainThread
@@ -68,7 +69,8 @@ class Binding:
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
-        self.sight = Sight(viewer, self.session)
+        self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
+        self.hover = Hover(self)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self._listen()
         self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
@@ -91,7 +93,7 @@ class Binding:
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer):
+        for timer in (self._later, self.sight.timer, self.hover.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -157,7 +159,9 @@ class Binding:
             return
         adopted = self._adopted_of(opened.name)
         if adopted is None:
-            self.picture.show(opened)
+            alike = [r.name for r in self.session.records() if r.file == opened.record.file]
+            self.picture.show(opened, tuple(sorted(alike, key=adopting.natural)))
+            self._plane = opened.name
         else:
             self.picture.hide()
             adopted.layer.visible = True
@@ -165,8 +169,6 @@ class Binding:
         for other in self._adopted:
             if other is not adopted and other.layer in self.viewer.layers:
                 other.layer.visible = False
-        for role in _ALWAYS:
-            self.layer(role)
         image = self.image
         for role, layer in self._layers.items():
             if image is not None:
@@ -174,6 +176,8 @@ class Binding:
             view = self._views.get(role)
             if isinstance(view, Painting):
                 view.reload()
+        for role in _ALWAYS:
+            self.layer(role)
         if opened.scribbles.any():
             self.layer("scribbles")
         self._show_results()
@@ -191,14 +195,15 @@ class Binding:
         self.sync_marks()
 
     def _on_step(self) -> None:
-        """A slider moved: another plane of the adopted stack is labelled."""
-        opened = self.session.opened
-        adopted = self._adopted_of(self.session.name) if opened else None
-        if adopted is not None and adopted.leading:
-            name = adopted.at(self.viewer.dims.current_step)
-            moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
-            if moved and name != self.session.name:
-                self.session.open(name)
+        """A slider moved: another plane of the stack is labelled."""
+        if self.session.opened is None:
+            return
+        step = self.viewer.dims.current_step
+        adopted = self._adopted_of(self.session.name)
+        name = self.picture.at(step) if adopted is None else adopted.at(step)
+        moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
+        if name and moved and name != self.session.name:
+            self.session.open(name)
 
     def _slide_to(self, adopted: Adopted, name: str) -> None:
         """An image of a stack was opened from the dock: its plane comes into sight."""
@@ -215,14 +220,12 @@ class Binding:
         if opened is None:
             return None
         if role not in self._layers:
-            made = layers.make(role, opened.shape, self.session.classes, self.image)
+            made = layers.make(role, opened.shape, self.session.classes, self.image, self._truth(role, None))
             self._layers[role] = made
             self._views[role] = self._view(role, made)
             active = self.viewer.layers.selection.active
             self.viewer.layers.insert(self._place_of(role), made)
             self.viewer.layers.selection.active = active or made
-            if isinstance(self._views[role], Painting):
-                self._views[role].reload()
             bind(made, self)
         return self._layers[role]
 
@@ -277,15 +280,15 @@ class Binding:
             "proposal": self.session.proposal,
             "scribbles": opened.scribbles,
             "accepted": opened.accepted,
-            "objects": opened.instances,
-        }[role]
+            "objects": opened.outlines,
+        }.get(role)
         return cast("ClassIds", whole if box is None or whole is None else whole[box[0] : box[2], box[1] : box[3]])
 
     def _refresh(self, box: Box4, *roles: Role) -> None:
-        for role in roles:
-            view = self._views.get(role)
-            if isinstance(view, Painting):
-                view.refresh(box)
+        opened = self.session.opened
+        for view in map(self._views.get, roles):
+            if opened and isinstance(view, Painting):
+                view.refresh(opened.beyond(box))  # outlines change beside it, too
 
     def _on_scribbles(self, box: Box4) -> None:
         self.layer("scribbles")

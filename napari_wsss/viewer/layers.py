@@ -11,12 +11,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.transforms import Affine
+from numpy.typing import NDArray
 
 from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
     "image", "cam", "confidence", "uncertainty", "worth", "pseudo", "predicted", "refined", "accepted", "objects",
-    "scribbles", "proposal", "regions", "boxes", "points",
+    "scribbles", "proposal", "regions", "boxes", "preview", "points",
 ]  # fmt: skip
 ORDER: tuple[Role, ...] = get_args(Role)
 """From the bottom up."""
@@ -36,6 +38,7 @@ TITLES: dict[Role, str] = {
     "proposal": "proposal",
     "regions": "asked regions",
     "boxes": "boxes",
+    "preview": "under the mouse",
     "points": "points",
 }
 _OPACITY: dict[Role, float] = {
@@ -70,7 +73,16 @@ def placed_like(image: Layer | None) -> dict[str, Any]:
 def place_like(layer: Layer, image: Layer) -> None:
     """Lay an existing layer where the image lies."""
     for name, value in placed_like(image).items():
-        setattr(layer, name, value)
+        if not _same(getattr(layer, name), value):  # each makes napari slice the layer anew
+            setattr(layer, name, value)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Affine):
+        return a.affine_matrix.shape == b.affine_matrix.shape and np.allclose(a.affine_matrix, b.affine_matrix)
+    if isinstance(a, tuple):
+        return a == tuple(b)
+    return np.shape(a) == np.shape(b) and np.array_equal(a, b)
 
 
 def place_cells_like(layer: Layer, image: Layer, stride: int) -> None:
@@ -91,8 +103,19 @@ def colours(classes: Iterable[Class]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=table)
 
 
-def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: Layer | None) -> Layer:
-    """An empty layer for a role."""
+def _filled(shape: tuple[int, int], kind: type[np.generic], truth: NDArray[Any] | None) -> NDArray[Any]:
+    """A copy to paint in, or zeros (which take no memory until somebody paints)."""
+    return np.zeros(shape, kind) if truth is None or not truth.any() else truth.astype(kind)
+
+
+def make(
+    role: Role,
+    shape: tuple[int, int],
+    classes: Iterable[Class],
+    image: Layer | None,
+    truth: NDArray[Any] | None = None,
+) -> Layer:
+    """A layer for a role; ``truth`` (h, w) is what a Labels layer shows."""
     common = {"name": TITLES[role], "metadata": {"wsss": {"role": role, "live": True}}, **placed_like(image)}
     if role == "points":
         size = max(2.0, max(shape) / 90)
@@ -100,6 +123,10 @@ def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: La
             np.zeros((0, 2)), ndim=2, size=size, border_width=0.12, border_color="white", canvas_size_limits=(7, 14),
             features={"key": np.zeros(0, int)}, **common,
         )  # fmt: skip
+    if role == "preview":
+        outline = Shapes(ndim=2, face_color="transparent", **common)
+        outline.editable = False
+        return outline
     if role == "boxes":
         return Shapes(ndim=2, face_color="transparent", edge_width=max(1.0, max(shape) / 400), **common)
     if role == "regions":
@@ -113,7 +140,5 @@ def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: La
         )  # fmt: skip
     if role == "objects":
         outline = DirectLabelColormap(color_dict={0: "transparent", None: "white"})
-        layer = Labels(np.zeros(shape, np.uint32), colormap=outline, opacity=0.9, **common)
-        layer.contour = 1
-        return layer
-    return Labels(np.zeros(shape, np.uint16), colormap=colours(classes), opacity=_OPACITY[role], **common)
+        return Labels(_filled(shape, np.uint8, truth), colormap=outline, opacity=0.9, **common)
+    return Labels(_filled(shape, np.uint16, truth), colormap=colours(classes), opacity=_OPACITY[role], **common)

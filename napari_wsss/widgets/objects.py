@@ -56,9 +56,9 @@ class Objects(QWidget):
         opened, classes = self._session.opened, self._session.classes
         if opened is None or not self.isVisible():
             return
-        labels, ids = opened.accepted.copy(), opened.instances.copy()
 
         def work(job: Job[list[counts.Row]]) -> list[counts.Row]:
+            labels, ids = opened.accepted.copy(), opened.instances.copy()
             return counts.count(labels, ids if ids.any() else None, classes, opened.pixel_size)
 
         self._session.when_done(self._session.start(work, "count", "counting", Priority.CLICK), self._show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_wsss.viewer.binding import Binding, Tool
 from napari_wsss.viewer.keys import shown
@@ -31,8 +31,7 @@ class ToolRow(QWidget):
         self._binding = binding
         self.buttons: dict[str, QToolButton] = {}
         self._group = QButtonGroup(self)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
         row.setSpacing(2)
         for name, (title, tip) in TOOLS.items():
             button = tool_button(title, f"{tip}  [{shown(name)}]", checkable=True, side=20)
@@ -46,6 +45,17 @@ class ToolRow(QWidget):
             self._group.addButton(button)
             self.buttons[name] = button
             row.addWidget(button)
+        self.preview = QCheckBox("outline what is under the mouse")
+        self.preview.setToolTip(
+            "With the point tool: what a click would bring, before it is made. Nothing is kept of it."
+        )
+        self.preview.setChecked(binding.session.hovering.on)
+        self.preview.toggled.connect(binding.hover.switch)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(row)
+        column.addWidget(self.preview)
         self.restyle()
         binding.viewer.layers.selection.events.active.connect(self.refresh)
         self.refresh()
