@@ -17,7 +17,8 @@ def add_commands(commands: Any) -> None:
         help="measure speed and quality beside named references",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure speed and quality, each beside a named reference in the same run. A ratio above 1 is\n"
-        "better than the reference. Without NAME all benchmarks run, one after another.",
+        "better than the reference. Without NAME all benchmarks run, one after another,\n"
+        "but for those that take hours (asking, learn, losses).",
         epilog=_benchmarks(),
     )
     bench.add_argument("name", nargs="?", metavar="NAME", help="one of those below; default: all")
@@ -44,7 +45,19 @@ def add_commands(commands: Any) -> None:
     clicks.add_argument("--model", metavar="NAME", help="what is measured as ours (default: the embedded model)")
     clicks.add_argument("--class", dest="of_class", metavar="NAME", help="click on this class, where a set names it")
     clicks.add_argument("--jitter", type=_count, default=0, metavar="N", help="also N annotators who miss the centre")
-    clicks.add_argument("--out", type=Path, metavar="DIR", help="finished objects, to go on from (default: the cache)")
+    learning = bench.add_argument_group("options of learn, losses and asking")
+    learning.add_argument("--segmenter", metavar="NAME", help="default: learn the product's; losses and asking frozen")
+    learning.add_argument("--minutes", type=_minutes, metavar="M", help="CPU minutes of a training (learn 5, losses 2)")
+    learning.add_argument("--seeds", type=_count, metavar="N", help="repetitions (losses 3, asking 5)")
+    bench.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="of clicks, learn, losses, asking: finished rows, to go on from (default: the cache)",
+    )
+    bench.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the rows of learn, losses, asking as tables"
+    )
     options.add_json(bench)
     bench.set_defaults(run=_bench)
 
@@ -53,6 +66,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
 
 
 def _benchmarks() -> str:
@@ -79,6 +102,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         of_class=arguments.of_class,
         jitter=arguments.jitter,
         results=arguments.out,
+        segmenter=arguments.segmenter and arguments.segmenter.replace("-", "_"),
+        minutes=arguments.minutes,
+        seeds=arguments.seeds,
         note=lambda line: print(f"napari-wsss: {line}", file=sys.stderr),
     )
     if arguments.name and arguments.name not in bench.names():
@@ -103,7 +129,7 @@ def _measured(wanted: str | None, setting: Any) -> Any:
     from napari_wsss import bench
 
     failed = None
-    for name in [wanted] if wanted else bench.names():
+    for name in [wanted] if wanted else [n for n in bench.names() if n not in bench.HOURS]:
         try:
             for row in bench.measure(name, setting):
                 yield name, row.as_json()
