@@ -55,9 +55,7 @@ def add_commands(commands: Any) -> None:
         metavar="DIR",
         help="of clicks, learn, losses, asking: finished rows, to go on from (default: the cache)",
     )
-    bench.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the rows of learn, losses, asking as tables"
-    )
+    bench.add_argument("--markdown", type=Path, metavar="FILE", help="also write the rows as a table, anew after each")
     options.add_json(bench)
     bench.set_defaults(run=_bench)
 
@@ -86,6 +84,7 @@ def _benchmarks() -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from napari_wsss import bench
+    from napari_wsss.bench._tables import as_markdown
 
     if arguments.hints and not arguments.sets:
         raise UsageError("--hints needs --set: they are hints for the images of a set")
@@ -117,6 +116,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         if arguments.name is None:
             row["what"] = f"{name}.{row['what']}"
         rows.append(row)
+        if arguments.markdown is not None:
+            arguments.markdown.write_text(as_markdown(rows), encoding="utf-8")
         if not arguments.json:
             print(_line(row), flush=True)
     if arguments.json:

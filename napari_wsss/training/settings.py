@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
+from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.errors import UsageError
 
 
@@ -38,7 +39,7 @@ class Training:
     tensorboard : write the metrics as TensorBoard events too
     """
 
-    segmenter: str = "plain"
+    segmenter: str = DEFAULT_SEGMENTER
     params: Mapping[str, Any] = field(default_factory=dict)
     encoder: str | None = None
     steps: int | None = None

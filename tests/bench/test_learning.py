@@ -14,7 +14,9 @@ from napari_wsss.bench._drawn import write_sets
 from napari_wsss.bench._finished import Finished
 from napari_wsss.bench._hints import write_hints
 from napari_wsss.bench._learning import Lesson, budgeted
+from napari_wsss.bench._rows import Row
 from napari_wsss.bench._sets import read_set
+from napari_wsss.bench._tables import as_markdown
 from napari_wsss.cli import main
 from napari_wsss.errors import WsssError
 from napari_wsss.simulation.curve import CEILING, Summary
@@ -181,3 +183,20 @@ def test_what_takes_hours_runs_only_when_it_is_named(monkeypatch, capsys):
     for wrong in ("0", "soon", "inf"):
         assert main(["bench", "learn", "--minutes", wrong]) == 2
     assert "is not a number of minutes" in capsys.readouterr().err
+
+
+def test_a_table_has_what_was_measured_down_and_sets_across(monkeypatch, capsys, tmp_path):
+    rows = [
+        Row("a", "miou", "ours", 0.51239, "share"),
+        Row("b", "miou", "ours", 0.25, "share"),
+        Row("b", "cpu", "x", 301.2, "s"),
+    ]
+    wanted = (
+        "| what | method | a | b |\n| --- | --- | --- | --- |\n"
+        "| miou | ours | 0.512 | 0.250 |\n| cpu | x | – | 301.2 |\n"
+    )
+    assert as_markdown(row.as_json() for row in rows) == wanted
+    monkeypatch.setattr("napari_wsss.bench.measure", lambda name, setting: iter(rows))
+    assert main(["bench", "learn", "--markdown", str(tmp_path / "t.md")]) == 0
+    assert (tmp_path / "t.md").read_text(encoding="utf-8") == wanted
+    assert "miou" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from napari_wsss.types import Mask, Point
 from tests.toy_projects import BY, draw, truth
 
 QUICK = Training(
+    segmenter="plain",
     steps=6,
     tile=32,
     batch=2,
