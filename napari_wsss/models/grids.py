@@ -26,7 +26,7 @@ def on_grid(features: Features, step: int, shape: tuple[int, int]) -> Float:
     if features.stride == step and data.shape[1:] == cells:
         return data
     for axis, count in enumerate(cells, 1):
-        data = _along(data, axis, (np.arange(count) + 0.5) * step / features.stride - 0.5)
+        data = _along(data, axis, (np.arange(count, dtype=np.float64) + 0.5) * (step / features.stride) - 0.5)
     return data
 
 
