@@ -26,11 +26,11 @@ def main(task: dict[str, Any]) -> None:
     ``settings`` is a :class:`Training` as JSON. Prints steps, epochs and CPU seconds as JSON.
     """
     out, folder = Path(task["out"]), Path(task["project"])
-    given = {kind: Path(task[kind]) for kind in ("masks", "points", "scribbles") if task[kind]}
+    masks, points, scribbles = (Path(task[kind]) if task[kind] else None for kind in ("masks", "points", "scribbles"))
     made = Project.open(folder) if folder.exists() else Project.create(folder, task["classes"])
     with made as project:
         project.add_images([Path(p) for p in task["images"]])
-        import_labels(project, **given)
+        import_labels(project, masks=masks, points=points, scribbles=scribbles)
         began = time.process_time()
         report = train(project, Training.from_json(task["settings"]), device=task["device"])
         learnt = time.process_time()

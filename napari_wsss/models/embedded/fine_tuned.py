@@ -31,7 +31,8 @@ class FineTunedEncoder(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = fold(ImageEncoder().eval())
+        self.body = ImageEncoder()
+        fold(self.body.eval())
         self.channels = channels
         _put_first(self.body, _first(self.body).weight, channels)
         self.body.requires_grad_(True)  # folding leaves biases that do not learn
