@@ -60,7 +60,7 @@ def release() -> None:
     """Give memory of a GPU that nothing uses any more back to it."""
     import torch
 
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 
 

@@ -148,7 +148,11 @@ class Segmenter(Method, Protocol):
     ``inputs`` says what goes in: ``image`` (the image's own channels) or ``features`` (dense features of the
     chosen encoder, on their grid). The network is a torch module ``net(x, size=None, drop=None)`` that returns
     an object with ``logits`` (b, K, *size) and ``fused`` (b, d, h', w'), the features that its last layer reads;
-    ``drop`` (b, d) multiplies the channels of the features between its encoder and its head.
+    ``drop`` (b, d) multiplies the channels of the features between its encoder and its head. If the network has
+    ``pace``, the layers of its ``encoder`` learn at so much of the rate.
+
+    Optional: ``begin(net)`` puts in the weights that training starts from (it is not called where a trained network
+    is read), and ``normalisation`` is a mean and a deviation for every channel in place of the measured ones.
     """
 
     inputs: ClassVar[Literal["image", "features"]]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.cli import options
 from napari_wsss.errors import UsageError, WsssError
 
@@ -27,19 +28,19 @@ def _add_train(commands: Any) -> None:
         help="fit a segmenter to the labels",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Fit a segmenter to accepted masks, weak labels and unlabelled images, in runs/N of the project.",
-        epilog=options.methods("segmenters", "segmenters", "plain"),
+        epilog=options.methods("segmenters", "segmenters", DEFAULT_SEGMENTER),
     )
     train.add_argument("project", type=Path, metavar="PROJECT")
     train.add_argument("--steps", type=int, metavar="N", help="end after so many steps")
     train.add_argument("--minutes", type=float, metavar="M", help="end after so many minutes (default: 5)")
     train.add_argument("--resume", action="store_true", help="go on with the newest run from its last checkpoint")
-    train.add_argument("--segmenter", default="plain", metavar="NAME", help="default: plain")
+    train.add_argument("--segmenter", default=DEFAULT_SEGMENTER, metavar="NAME", help=f"default: {DEFAULT_SEGMENTER}")
     train.add_argument("--encoder", metavar="NAME", help="encoder of the frozen features")
     train.add_argument(
         "--param",
         action="append",
         metavar="GROUP.PARAMETER=VALUE",
-        help="segmenter.size=small, or training.tile=256 (see docs/training.md)",
+        help="segmenter.width=48, or training.tile=256 (see docs/training.md)",
     )
     options.add_device(train)
     train.add_argument("--devices", type=int, default=1, metavar="N", help="processes here, one a device (default: 1)")

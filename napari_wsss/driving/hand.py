@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+from qtpy import QtTest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 from vispy.gloo import gl
 
@@ -19,6 +19,8 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 PLAIN, CONTROL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 _PATIENCE = 300.0  # seconds
 _POLL = 0.001
+
+QTest: Any = QtTest.QTest  # its overloads want enums of one binding, qtpy serves all
 
 
 class Hand:

@@ -58,16 +58,29 @@ class Learner:
         return made if self.hardness is None else {**made, "hardness": self.hardness}
 
 
-def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int) -> Learner:
-    """Random weights from the seed."""
+def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int, *, begun: bool = True) -> Learner:
+    """Random weights from the seed, but where the segmenter has weights to begin with (and ``begun``)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student = recipe.network(context).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        student = recipe.network(context, begun=begun).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         width = int(student.classify.in_channels)
         hardness = HardnessHead(width).to(context.device) if settings.hardness else None
-    parameters = [*student.parameters(), *(hardness.parameters() if hardness else ())]
-    optimiser = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay)
+    groups = _paced(student)
+    if hardness is not None:
+        groups.append({"params": list(hardness.parameters()), "pace": 1.0})
+    optimiser = torch.optim.AdamW(groups, settings.rate, weight_decay=settings.decay)
     return Learner(recipe, student, teacher_of(student), hardness, optimiser, Gate(len(recipe.classes)))
+
+
+def _paced(student: nn.Module) -> list[dict[str, Any]]:
+    """The network's parameters, those of a begun encoder apart: they learn at their own pace."""
+    pace = float(getattr(student, "pace", 1.0))
+    if pace == 1:
+        return [{"params": list(student.parameters()), "pace": 1.0}]
+    encoder = list(student.get_submodule("encoder").parameters())
+    apart = {id(p) for p in encoder}
+    head = [p for p in student.parameters() if id(p) not in apart]
+    return [{"params": head, "pace": 1.0}, {"params": encoder, "pace": pace}]
 
 
 def to_bytes(learner: Learner) -> bytes:
@@ -101,7 +114,7 @@ def restore(path: Path, settings: Training, context: Context) -> Learner:
     metadata, tensors = read_marked(path, KIND, "begin a new run", another)
     facts = json.loads(metadata["facts"])
     recipe = Recipe.from_json(facts["recipe"])
-    learner = new_learner(recipe, settings, context, 0)
+    learner = new_learner(recipe, settings, context, 0, begun=False)
     for name, network in learner.networks.items():
         fit_weights(network, _below(tensors, f"{name}/"), str(path))
     _restore_optimiser(learner.optimiser, _below(tensors, "optimiser/"))

@@ -93,8 +93,8 @@ class Together(Alone):
         if self.leads:
             try:
                 answer = say(), None
-            except WsssError as error:
-                answer = None, error
+            except WsssError as refused:
+                answer = None, refused
         said, error = self._fabric.broadcast(answer)
         if error is not None:
             raise error

@@ -87,7 +87,7 @@ def _touched(atoms: Any) -> Box4 | None:
     """
     corners = []
     for atom in atoms if isinstance(atoms, list) else [None]:
-        key = getattr(atom, "slice_key", None) or (atom[0] if isinstance(atom, tuple) and atom else ())
+        key: Any = getattr(atom, "slice_key", None) or (atom[0] if isinstance(atom, tuple) and atom else ())
         if len(key) == 2 and all(isinstance(k, slice) and k.stop is not None and k.step in (None, 1) for k in key):
             corners.append([key[0].start or 0, key[1].start or 0, key[0].stop, key[1].stop])
         elif len(key) == 2 and all(isinstance(k, np.ndarray) and k.dtype.kind == "i" and k.size for k in key):
