@@ -25,6 +25,7 @@ from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
+from napari_wsss.session.reshaping import Reshaping
 from napari_wsss.session.steps import History, Step
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
@@ -54,6 +55,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
+    reshaping : verbs on accepted objects
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -68,6 +70,7 @@ class Session:
     class_changed = Signal()
     draft_changed = Signal()
     proposal_changed = Signal(tuple)  # box
+    chosen_changed = Signal(tuple)  # box around accepted objects that were or are chosen
     accepted_changed = Signal(tuple)  # box
     scribbles_changed = Signal(tuple)  # box
     results_changed = Signal()
@@ -92,6 +95,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
+        self.reshaping = Reshaping(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -121,6 +125,7 @@ class Session:
         self.write_place()
         if self.project is not None:
             self.project.close()
+        self.reshaping.forget()
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
 
@@ -168,6 +173,7 @@ class Session:
         found.numbers = {**numbers, **{tokens.get(n, n): n for n in found.numbers}}
         found.history, found.draft = history, unfinished
         self._tokens = min(self._tokens, *(unfinished.tokens if unfinished else ()), 0)
+        self.reshaping.forget()
         self.opened, self._opening = found, ""
         self.proposal = np.zeros(found.shape, np.uint16)
         self._draw_proposal(unfinished.mask.box if unfinished else (0, 0, 0, 0))
@@ -287,9 +293,13 @@ class Session:
         """First the disk, then what is shown."""
         project, by = self.the_project(), by_person(step.name)
         state = project.state(opened.name)
-        if step.added:
-            numbers = project.add_marks(opened.name, [mark for _, mark in step.added], by)
-            opened.numbers.update(zip((token for token, _ in step.added), numbers))
+        fresh = [(token, mark) for token, mark in step.added if token not in opened.numbers]
+        back = [opened.numbers[token] for token, _ in step.added if token in opened.numbers]
+        if fresh:
+            numbers = project.add_marks(opened.name, [mark for _, mark in fresh], by)
+            opened.numbers.update(zip((token for token, _ in fresh), numbers))
+        if back:
+            project.restore_marks(opened.name, back)
         if step.removed:
             project.remove_marks(opened.name, [opened.numbers[token] for token, _ in step.removed], by)
         if step.accepted:
@@ -305,10 +315,12 @@ class Session:
         opened.marks.update(step.added)
         for token, _ in step.removed:
             del opened.marks[token]
+        opened.marks = dict(sorted(opened.marks.items(), key=lambda item: opened.numbers[item[0]]))
         if step.accepted:
             a = step.accepted
             there = np.s_[a.box[0] : a.box[2], a.box[1] : a.box[3]]
             opened.accepted[there], opened.instances[there] = a.new_labels, a.new_instances
+            self.reshaping.forget()
             self.accepted_changed.emit(a.box)
         if step.tags:
             opened.tags = step.tags[1]

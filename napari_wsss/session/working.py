@@ -82,10 +82,10 @@ class Working:
         if (opened.refined if what == "refined" else opened.pseudo) is None:
             self._session.told.emit(f"There is no {what} mask of this image yet: run the stages first.")
             return
-        name = opened.name
+        name, separate = opened.name, self._session.objects
 
         def work(job: Job[Any]) -> Any:
-            acceptance.accept(project, [name], what, box)
+            acceptance.accept(project, [name], what, box, separate)
             return project.accepted(name)
 
         def accepted(mask: Any) -> None:

@@ -28,8 +28,9 @@ from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
 from napari_wsss.viewer.preferences import preference
 from napari_wsss.viewer.sight import Sight, single_shot
+from napari_wsss.viewer.things import ThingMouse, show_chosen
 
-Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
+Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
 _LAYER_OF: dict[Tool, Role] = {
     "point": "points",
@@ -39,6 +40,8 @@ _LAYER_OF: dict[Tool, Role] = {
     "block": "boxes",
     "paint": "proposal",
     "erase": "proposal",
+    "object": "accepted",
+    "split": "accepted",
 }
 _PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
 
@@ -63,6 +66,7 @@ class Binding:
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
+        self._mouse: ThingMouse | None = None
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session)
@@ -79,6 +83,7 @@ class Binding:
         s.proposal_changed.connect(lambda box: self._refresh(box, "proposal"))
         s.accepted_changed.connect(lambda box: self._refresh(box, "accepted", "objects", "proposal"))
         s.scribbles_changed.connect(self._on_scribbles)
+        s.chosen_changed.connect(self._on_chosen)
         s.results_changed.connect(self._show_results)
         s.project_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
@@ -169,6 +174,7 @@ class Binding:
             view = self._views.get(role)
             if isinstance(view, Painting):
                 view.reload()
+        self._on_chosen((0, 0, *opened.shape))
         if opened.scribbles.any():
             self.layer("scribbles")
         self._show_results()
@@ -181,7 +187,7 @@ class Binding:
     def recolour(self) -> None:
         """The classes changed their names, colours or number. Layers stay: they are filled again."""
         for role, layer in self._layers.items():
-            if isinstance(layer, Labels) and role != "objects":
+            if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
                 layer.colormap = layers.colours(self.session.classes)
         self.sync_marks()
 
@@ -211,6 +217,8 @@ class Binding:
             if isinstance(self._views[role], Painting):
                 self._views[role].reload()
             bind(made, self)
+            if role == "accepted":
+                self._mouse = ThingMouse(cast("Labels", made), self.session, lambda: self.tool, self._chosen_layer)
         return self._layers[role]
 
     def shown_layer(self, role: Role) -> Layer | None:
@@ -227,6 +235,30 @@ class Binding:
         self.layer("boxes")
         return cast("BoxLayer | None", self._views.get("boxes"))
 
+    def cursor(self) -> tuple[int, int] | None:
+        """The pixel of the open image under the mouse; None while no image is open."""
+        self.layer("accepted")
+        return self._mouse.place_of(self.viewer.cursor.position) if self._mouse else None
+
+    def split_here(self) -> None:
+        """Divide the object under the mouse by its points; where it has fewer than two, by the tool."""
+        at = self.cursor()
+        if at is not None and not self.session.reshaping.split_by_points(at):
+            self.use("split")
+
+    def look_at(self, y: int, x: int) -> None:
+        """Move the camera over a pixel of the open image."""
+        layer, camera = self.layer("accepted"), self.viewer.scene.camera
+        if layer is not None:
+            camera.center = (*camera.center[:-2], *layer.data_to_world((y, x))[-2:])
+
+    def _chosen_layer(self) -> Layer | None:
+        return self.layer("chosen")
+
+    def _on_chosen(self, box: Box4) -> None:
+        if self.session.reshaping.chosen or "chosen" in self._layers:
+            show_chosen(self._chosen_layer(), self.session, box)
+
     def _place_of(self, role: Role) -> int:
         """Above our layers that lie lower, else on top."""
         lower = set(ORDER[: ORDER.index(role)])
@@ -239,7 +271,7 @@ class Binding:
             return ClickLayer(layer, session)
         if isinstance(layer, Shapes):
             return BoxLayer(layer, session)
-        if not isinstance(layer, Labels):
+        if not isinstance(layer, Labels) or role == "chosen":
             return None
         said: dict[str, Callable[..., None]] = {
             "proposal": lambda box, changed, values: session.drafting.paint(box, changed, values > 0),
@@ -363,6 +395,9 @@ class Binding:
         elif isinstance(layer, Shapes):
             self._views["boxes"].fill = tool == "block"
             layer.mode = "add_rectangle"
+        elif role == "accepted":
+            layer.mode = "pan_zoom"
+            layer.mouse_pan = tool != "split"
         elif isinstance(layer, Labels):
             layer.selected_label = self.session.class_id
             layer.mode = "erase" if tool == "erase" else "paint"

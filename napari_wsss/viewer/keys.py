@@ -32,6 +32,12 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "block": "Alt-5",
     "paint": "Alt-6",
     "erase": "Alt-7",
+    "object": "Alt-8",
+    "split": "Alt-9",
+    "merge_objects": "J",
+    "split_object": "K",
+    "relabel_object": "Shift-C",
+    "delete_object": "Shift-D",
 }
 """Action to key, as napari writes keys; a person changes them in napari's preferences (page of this plugin)."""
 
@@ -49,7 +55,8 @@ def shown(action: str) -> str:
 def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
     """What each action does."""
     session = binding.session
-    tools: tuple[Tool, ...] = ("point", "negative", "scribble", "box", "block", "paint", "erase")
+    tools: tuple[Tool, ...] = ("point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split")
+    shape = session.reshaping
     return {
         "accept": session.drafting.accept,
         "reject": session.drafting.reject,
@@ -58,6 +65,10 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
         "accept_image": lambda: session.working.accept_result("refined"),
         "undo": session.undo,
         "redo": session.redo,
+        "merge_objects": lambda: shape.merge(binding.cursor()),
+        "split_object": binding.split_here,
+        "relabel_object": lambda: shape.relabel(session.class_id, binding.cursor()),
+        "delete_object": lambda: shape.delete(binding.cursor()),
         **{tool: partial(binding.use, tool) for tool in tools},
     }
 

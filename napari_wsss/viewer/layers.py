@@ -15,10 +15,24 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
-    "image", "cam", "confidence", "pseudo", "refined", "accepted", "objects", "scribbles", "proposal", "boxes", "points"
+    "image",
+    "cam",
+    "confidence",
+    "seeds",
+    "pseudo",
+    "refined",
+    "contradictions",
+    "accepted",
+    "objects",
+    "scribbles",
+    "proposal",
+    "chosen",
+    "boxes",
+    "points",
 ]
 ORDER: tuple[Role, ...] = (
-    "image", "cam", "confidence", "pseudo", "refined", "accepted", "objects", "scribbles", "proposal", "boxes", "points"
+    "image", "cam", "confidence", "seeds", "pseudo", "refined", "contradictions", "accepted", "objects", "scribbles",
+    "proposal", "chosen", "boxes", "points",
 )  # fmt: skip
 """From the bottom up."""
 
@@ -26,16 +40,31 @@ TITLES: dict[Role, str] = {
     "image": "image",
     "cam": "activation map",
     "confidence": "confidence",
+    "seeds": "seeds of the map",
     "pseudo": "pseudo-labels",
     "refined": "refined",
+    "contradictions": "contradictions",
     "accepted": "accepted",
     "objects": "outlines",
     "scribbles": "scribbles",
     "proposal": "proposal",
+    "chosen": "chosen objects",
     "boxes": "boxes",
     "points": "points",
 }
-_OPACITY: dict[Role, float] = {"pseudo": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6}
+_OPACITY: dict[Role, float] = {
+    "pseudo": 0.45,
+    "refined": 0.45,
+    "accepted": 0.5,
+    "scribbles": 0.9,
+    "proposal": 0.6,
+    "seeds": 0.7,
+}
+_OUTLINES: dict[Role, tuple[str, int, type[np.generic]]] = {
+    "objects": ("white", 1, np.uint32),
+    "chosen": ("#ffd400", 2, np.uint8),
+    "contradictions": ("#ff2040", 0, np.uint8),
+}
 _HEAT = "magma"
 _FAINT = "59"  # alpha
 
@@ -91,9 +120,11 @@ def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: La
             np.zeros(shape, np.float32), colormap=_HEAT if role == "cam" else "viridis", contrast_limits=(0.0, 1.0),
             blending="translucent", opacity=0.6, visible=False, **common,
         )  # fmt: skip
-    if role == "objects":
-        outline = DirectLabelColormap(color_dict={0: "transparent", None: "white"})
-        layer = Labels(np.zeros(shape, np.uint32), colormap=outline, opacity=0.9, **common)
-        layer.contour = 1
+    if role in _OUTLINES:
+        colour, width, dtype = _OUTLINES[role]
+        outline = DirectLabelColormap(color_dict={0: "transparent", None: colour})
+        layer = Labels(np.zeros(shape, dtype), colormap=outline, opacity=0.9, **common)
+        layer.contour = width
+        layer.editable = role == "objects"
         return layer
     return Labels(np.zeros(shape, np.uint16), colormap=colours(classes), opacity=_OPACITY[role], **common)

@@ -41,7 +41,7 @@ class Dock(QWidget):
         self.tools = ToolRow(self.binding)
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
-        self.objects = Objects(session)
+        self.objects = Objects(self.binding)
         self.export = Export(session)
         self.status = Status(session)
         self._arrange()
@@ -58,7 +58,7 @@ class Dock(QWidget):
         for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
             column.addWidget(widget)
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
-        column.addWidget(Section("Counts and areas", self.objects))
+        column.addWidget(Section("Objects: mend, count, measure", self.objects))
         column.addWidget(Section("Export", self.export))
         column.addStretch(1)
         area = QScrollArea()
@@ -92,7 +92,7 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages):
+        for part in (self.tools, self.deciding, self.stages, self.objects.list):
             part.restyle()
 
     def _fit(self) -> None:
