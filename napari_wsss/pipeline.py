@@ -26,6 +26,7 @@ from napari_wsss.acceptance import accept, by_person, chosen_records, now
 from napari_wsss.choices import DEFAULT_ENCODER, DEFAULTS, KIND, RESULT, STAGES, Plan, StageName, choices
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import CannotFeed, UnreadableImage
+from napari_wsss.maps.seeds import with_thresholds
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.protocols import Context, Encoder
 from napari_wsss.refusals import Refusals
@@ -150,6 +151,7 @@ class _Run:
             record.key,
             record.labels_digest,
             self._settings,
+            *self._thresholds(stage),
             *earlier,
         )
 
@@ -162,12 +164,18 @@ class _Run:
         told = digest(knowledge.read_bytes()) if knowledge else ""
         return json.dumps([__version__, s.seed, s.point_radius, s.rgb_channels, classes, told])
 
+    def _thresholds(self, stage: StageName) -> tuple[str, ...]:
+        """By which seeds are taken from maps; nothing where no class has its own, so that earlier keys hold."""
+        given = [c.thresholds for c in self.project.classes]
+        return (json.dumps(given),) if stage != "cam" and any(given) else ()
+
     def _told(self, stage: StageName) -> str:
         """All that a method may learn from: the whole project's images, labels and settings, and the maps."""
         return digest(
             self.choices.stages[stage].signature,
             self.choices.encoder.signature,
             self._settings,
+            *self._thresholds(stage),
             *(f"{r.name}{r.key}{r.labels_digest}{r.state == 'skipped'}" for r in self.project.records()),
             *sorted(self.project.result_keys("cam").values() if stage != "cam" else ()),
         )
@@ -376,7 +384,7 @@ def sample_of(project: Project, record: ImageRecord, features: Callable[[Image],
 
     def cam() -> Cam | None:
         result = project.result(record.name, "cam")
-        return result if isinstance(result, Cam) else None
+        return with_thresholds(result, project.classes, sample.image.valid) if isinstance(result, Cam) else None
 
     def pseudo() -> PseudoLabels | None:
         result = project.result(record.name, "pseudo")

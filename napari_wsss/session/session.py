@@ -23,6 +23,7 @@ from napari_wsss.session import resume
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.mapping import Mapping as MapVerbs
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
 from napari_wsss.session.reshaping import Reshaping
@@ -55,7 +56,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
-    reshaping : verbs on accepted objects
+    reshaping, mapping : verbs on accepted objects; on activation maps
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -74,6 +75,7 @@ class Session:
     accepted_changed = Signal(tuple)  # box
     scribbles_changed = Signal(tuple)  # box
     results_changed = Signal()
+    seeds_changed = Signal()  # of the map, and contradictions
     work_changed = Signal()
     told = Signal(str)
     failed = Signal(str)
@@ -95,7 +97,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
-        self.reshaping = Reshaping(self)
+        self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -121,6 +123,7 @@ class Session:
 
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
+        self.mapping.write()
         self.working.stop_all()
         self.write_place()
         if self.project is not None:

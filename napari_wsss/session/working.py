@@ -34,7 +34,13 @@ class Work:
 
 
 class Working:
-    """Long work of a session."""
+    """Long work of a session.
+
+    Attributes
+    ----------
+    follows : bool
+        After a correction, the later stages of the image are computed again.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,6 +48,8 @@ class Working:
         self._told = 0.0
         self.work: Work | None = None
         self.last_report: RunReport | None = None
+        self.follows = False
+        self._wants = ""
 
     def begin(self, work: Callable[[Job[Any]], Any], what: str, then: Callable[[Any], None]) -> None:
         """Start long work in place of what runs."""
@@ -59,7 +67,7 @@ class Working:
 
     def stop_all(self) -> None:
         """Stop everything that the session started."""
-        for slot in ("work", "open", "see", "ahead", "click", "results"):
+        for slot in ("work", "open", "see", "ahead", "click", "results", "seeds", "boxes"):
             self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
@@ -73,6 +81,19 @@ class Working:
             return run(project, plan, job.progress)
 
         self.begin(work, " + ".join(stages), self._ran)
+
+    def follow(self) -> None:
+        """What later stages made of this image is out of date; they are computed again, if that is wanted."""
+        opened = self._session.opened
+        self._wants = opened.name if opened is not None and opened.pseudo is not None else ""
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Compute what is wanted again, once nothing else runs."""
+        wanted = self._wants
+        if self.follows and wanted == self._session.name and wanted and self.work is None:
+            self._wants = ""
+            self.run(("pseudo", "refine"), [wanted])
 
     def accept_result(self, what: Literal["refined", "pseudo"], box: Box4 | None = None) -> None:
         """Accept what a stage made of the open image, everywhere or in a box; what a person gave stays as given."""
@@ -163,6 +184,7 @@ class Working:
                 self._session.told.emit("Stopped; what was finished is kept.")
                 self._session.images_changed.emit()
             self._set(None)
+            self.catch_up()
 
     def _set(self, work: Work | None) -> None:
         self.work = work

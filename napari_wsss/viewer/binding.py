@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,6 +28,7 @@ from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
 from napari_wsss.viewer.preferences import preference
+from napari_wsss.viewer.previews import Previews
 from napari_wsss.viewer.sight import Sight, single_shot
 from napari_wsss.viewer.things import ThingMouse, show_chosen
 
@@ -43,7 +45,6 @@ _LAYER_OF: dict[Tool, Role] = {
     "object": "accepted",
     "split": "accepted",
 }
-_PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
 
 
 class Binding:
@@ -71,6 +72,7 @@ class Binding:
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
+        self.previews = Previews(self)
         self._listen()
         bind(viewer, self)
 
@@ -84,7 +86,6 @@ class Binding:
         s.accepted_changed.connect(lambda box: self._refresh(box, "accepted", "objects", "proposal"))
         s.scribbles_changed.connect(self._on_scribbles)
         s.chosen_changed.connect(self._on_chosen)
-        s.results_changed.connect(self._show_results)
         s.project_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.layers.events.inserted.connect(self._on_inserted)
@@ -92,7 +93,7 @@ class Binding:
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer):
+        for timer in (self._later, self.sight.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -177,7 +178,8 @@ class Binding:
         self._on_chosen((0, 0, *opened.shape))
         if opened.scribbles.any():
             self.layer("scribbles")
-        self._show_results()
+        self.previews.show()
+        self.session.mapping.refresh()
         self.sync_marks()
         self.sight.restore()
         active = self.viewer.layers.selection.active
@@ -225,6 +227,10 @@ class Binding:
         """Our layer of a role, if it is there."""
         return self._layers.get(role)
 
+    def view_of(self, role: Role) -> Any:
+        """What ties our layer of a role to the session; None if it is not there, or only drawn."""
+        return self._views.get(role)
+
     def click_layer(self) -> ClickLayer | None:
         """The points layer's view."""
         self.layer("points")
@@ -271,14 +277,15 @@ class Binding:
             return ClickLayer(layer, session)
         if isinstance(layer, Shapes):
             return BoxLayer(layer, session)
-        if not isinstance(layer, Labels) or role == "chosen":
+        if not isinstance(layer, Labels) or role in ("chosen", "contradictions"):
             return None
         said: dict[str, Callable[..., None]] = {
             "proposal": lambda box, changed, values: session.drafting.paint(box, changed, values > 0),
             "scribbles": session.labelling.scribble,
             "accepted": lambda box, changed, values: session.labelling.edit_accepted(box, values),
-            "pseudo": lambda box, changed, values: session.labelling.correct("pseudo", box, changed, values),
-            "refined": lambda box, changed, values: session.labelling.correct("refined", box, changed, values),
+            "seeds": partial(session.labelling.correct, "seeds"),
+            "pseudo": partial(session.labelling.correct, "pseudo"),
+            "refined": partial(session.labelling.correct, "refined"),
             "objects": lambda box, changed, values: session.told.emit("Outlines are drawn by themselves."),
         }
         layer.selected_label = session.class_id
@@ -288,7 +295,7 @@ class Binding:
         opened = self.session.opened
         if opened is None:
             return None
-        if role in ("pseudo", "refined"):
+        if role in ("seeds", "pseudo", "refined"):
             return opened.preview(role, box)
         whole: Any = {
             "proposal": self.session.proposal,
@@ -306,7 +313,7 @@ class Binding:
 
     def _on_scribbles(self, box: Box4) -> None:
         self.layer("scribbles")
-        self._refresh(box, "scribbles", "pseudo", "refined")
+        self._refresh(box, "scribbles", "seeds", "pseudo", "refined")
 
     def _on_removed(self, event: Any) -> None:
         """Somebody deleted a layer: ours is made again when it is needed."""
@@ -339,42 +346,12 @@ class Binding:
         if boxes is not None:
             boxes.sync()
 
-    def _show_results(self) -> None:
-        opened = self.session.opened
-        if opened is None:
-            return
-        for role in _PREVIEWS:
-            there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
-            if there[role] is None and role not in self._layers:
-                continue
-            first = role not in self._layers
-            layer = self.layer(role)
-            if isinstance(layer, Labels):
-                layer.visible = layer.visible and not (first and role == "pseudo" and opened.refined is not None)
-                if there[role] is None:
-                    layer.data = np.zeros(opened.shape, np.uint16)
-                else:
-                    self._views[role].reload()
-        self.show_maps()
-
-    def show_maps(self) -> None:
-        """The activation map of the chosen class, and how sure the pseudo-labels are."""
-        opened = self.session.opened
-        empty = np.zeros(opened.shape if opened else (1, 1), np.float32)
-        cam, sure = self._layers.get("cam"), self._layers.get("confidence")
-        if opened is not None and cam is not None:
-            found = opened.cam
-            there = found is not None and self.session.class_id in found.classes
-            cam.data = found.scores[found.classes.index(self.session.class_id)] if there and found else empty
-        if opened is not None and sure is not None:
-            sure.data = empty if opened.pseudo is None else opened.pseudo.confidence.astype(np.float32)
-
     def _on_class(self) -> None:
         for layer in self._layers.values():
             if isinstance(layer, Labels) and layer.selected_label:
                 layer.selected_label = self.session.class_id
         self.sync_marks()
-        self.show_maps()
+        self.previews.show_maps()
 
     def use(self, tool: Tool) -> None:
         """Make a tool the one that the mouse holds."""

@@ -17,6 +17,7 @@ from napari_wsss.widgets.deciding import Deciding
 from napari_wsss.widgets.export import Export
 from napari_wsss.widgets.images import ImageStrip
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.map_editing import MapEditing
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
 from napari_wsss.widgets.section import Section
@@ -41,6 +42,7 @@ class Dock(QWidget):
         self.tools = ToolRow(self.binding)
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
+        self.maps = MapEditing(self.binding)
         self.objects = Objects(self.binding)
         self.export = Export(session)
         self.status = Status(session)
@@ -58,6 +60,7 @@ class Dock(QWidget):
         for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
             column.addWidget(widget)
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
+        column.addWidget(Section("Map of the class: seeds, boxes, doubts", self.maps))
         column.addWidget(Section("Objects: mend, count, measure", self.objects))
         column.addWidget(Section("Export", self.export))
         column.addStretch(1)
@@ -92,7 +95,7 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages, self.objects.list):
+        for part in (self.tools, self.deciding, self.stages, self.maps, self.objects.list):
             part.restyle()
 
     def _fit(self) -> None:
