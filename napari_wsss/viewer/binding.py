@@ -189,6 +189,7 @@ class Binding:
     def recolour(self) -> None:
         """The classes changed their names, colours or number. Layers stay: they are filled again."""
         for role, layer in self._layers.items():
+            layer.metadata = {**layer.metadata, **layers.told(self.session.classes)}
             if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
                 layer.colormap = layers.colours(self.session.classes)
         self.sync_marks()

@@ -104,9 +104,16 @@ def colours(classes: Iterable[Class]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=table)
 
 
+def told(classes: Iterable[Class]) -> dict[str, Any]:
+    """Names and colours of the classes by id, for a layer's metadata: writers need them."""
+    listed = list(classes)
+    return {"classes": {c.id: c.name for c in listed}, "colours": {c.id: c.colour for c in listed}}
+
+
 def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: Layer | None) -> Layer:
     """An empty layer for a role."""
-    common = {"name": TITLES[role], "metadata": {"wsss": {"role": role, "live": True}}, **placed_like(image)}
+    mark = {"wsss": {"role": role, "live": True}, **told(classes)}
+    common = {"name": TITLES[role], "metadata": mark, **placed_like(image)}
     if role == "points":
         size = max(2.0, max(shape) / 90)
         return Points(

@@ -74,7 +74,9 @@ class Dock(QWidget):
         outer.setSpacing(4)
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
-        self._inner = inner
+        self._inner, self._area = inner, area
+        for section in inner.findChildren(Section):
+            section.title.toggled.connect(lambda on: QTimer.singleShot(0, self._fit))
 
     def _offer(self) -> None:
         """Going on where the last session ended is one click, while nothing is open."""
@@ -101,7 +103,8 @@ class Dock(QWidget):
     def _fit(self) -> None:
         """Wide enough for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
-            self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
+            bar = self._area.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + bar + 4)
 
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""

@@ -71,9 +71,6 @@ class MapEditing(QWidget):
             grid.addWidget(slider, row, 1)
             grid.addWidget(text, row, 2)
         grid.addWidget(self.reset, 0, 3, 2, 1)
-        boxes = QHBoxLayout()
-        boxes.addWidget(self.boxes, 1)
-        boxes.addWidget(self.follow)
         shown = QHBoxLayout()
         for box in self.shown.values():
             shown.addWidget(box)
@@ -82,8 +79,9 @@ class MapEditing(QWidget):
         column.setSpacing(3)
         column.addWidget(self.hint)
         column.addLayout(grid)
-        column.addLayout(boxes)
+        column.addWidget(self.boxes)
         column.addLayout(shown)
+        column.addWidget(self.follow)
 
     def restyle(self) -> None:
         """The theme changed."""
