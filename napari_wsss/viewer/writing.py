@@ -1,4 +1,4 @@
-"""npe2 writers: napari's File > Save as our exports. One labels layer as a PNG; an image with its labels as a dataset."""
+"""npe2 writers, for napari's File > Save: one labels layer as a PNG, an image with its labels as a dataset."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class MapEditing(QWidget):
         self.boxes = QPushButton("Boxes from map")
         self.boxes.setToolTip("A box around each object of the map: the upper slider tells objects apart")
         self.boxes.clicked.connect(self._session.mapping.add_boxes)
-        self.follow = QCheckBox("follow my corrections")
+        self.follow = QCheckBox("recompute after corrections")
         self.follow.setToolTip("After a stroke in a preview, or other thresholds, compute this image's masks again")
         self.follow.toggled.connect(self._follow)
         self.shown: dict[Role, QCheckBox] = {}

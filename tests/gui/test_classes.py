@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QColorDialog
+from qtpy.QtWidgets import QColorDialog, QLineEdit
 
 from napari_wsss.drawing import nuclei
 from napari_wsss.project import Project
@@ -50,9 +50,10 @@ def test_a_class_is_renamed_and_recoloured_everywhere(opened: Person, monkeypatc
     person.rest()
     QTest.mouseClick(table.viewport(), LEFT, pos=cell(person, 1, 1))
     QTest.mouseDClick(table.viewport(), LEFT, pos=cell(person, 1, 1))
-    editor = table.viewport().focusWidget() or table.focusWidget()
+    (editor,) = table.findChildren(QLineEdit)
     QTest.keyClicks(editor, "nucleus")
     QTest.keyClick(editor, Qt.Key.Key_Return)
+    person.rest()
     assert on_disk(person)[0][2].name == "nucleus"
     monkeypatch.setattr(QColorDialog, "getColor", lambda *a: QColor("#12ab34"))
     person.press(person.dock.classes.colour_button)
