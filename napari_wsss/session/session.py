@@ -70,6 +70,7 @@ class Session:
     tags_changed = Signal()
     class_changed = Signal()
     draft_changed = Signal()
+    history_changed = Signal()
     proposal_changed = Signal(tuple)  # box
     chosen_changed = Signal(tuple)  # box around accepted objects that were or are chosen
     accepted_changed = Signal(tuple)  # box
@@ -274,6 +275,7 @@ class Session:
         if self.opened is not None:
             self._apply(self.opened, step)
             self.opened.history.add(step)
+            self.history_changed.emit()
 
     def undo(self) -> None:
         """Take the last step back, exactly."""
@@ -290,6 +292,7 @@ class Session:
         step: Step = getattr(self.opened.history, source)[-1]
         self._apply(self.opened, step if source == "undone" else step.reverse)
         getattr(self.opened.history, target).append(getattr(self.opened.history, source).pop())
+        self.history_changed.emit()
         self.told.emit(f"{'Undid' if source == 'done' else 'Did again'}: {step.name}")
 
     def _apply(self, opened: Opened, step: Step) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
+from psygnal import Signal
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
@@ -58,6 +59,8 @@ class Binding:
     tool : str
         The prompt tool chosen last.
     """
+
+    tool_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
@@ -381,6 +384,7 @@ class Binding:
             layer.mode = "erase" if tool == "erase" else "paint"
             layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
         self.sync_marks()
+        self.tool_changed.emit()
 
 
 def _was_read(layer: Layer) -> bool:

@@ -66,7 +66,8 @@ class Deciding(QWidget):
         self._arrange()
         for signal in (self._session.draft_changed, self._session.image_opened, self._session.project_changed):
             listen(self, signal, self.refresh)
-        binding.viewer.layers.selection.events.active.connect(self.refresh)
+        listen(self, binding.tool_changed, self.refresh)
+        listen(self, self._session.history_changed, self.refresh)
         listen(self, self._session.told, self._tell)
         listen(self, self._session.failed, self._warn)
         self.restyle()

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QButtonGroup, QGridLayout, QSizePolicy, QToolButton, 
 from napari_wsss.viewer.binding import Binding, Tool
 from napari_wsss.viewer.keys import shown
 from napari_wsss.widgets.icons import icon
+from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.parts import tool_button
 
 TOOLS: dict[Tool, tuple[str, str]] = {
@@ -50,7 +51,7 @@ class ToolRow(QWidget):
             self.buttons[name] = button
             grid.addWidget(button, place // _A_ROW, place % _A_ROW)
         self.restyle()
-        binding.viewer.layers.selection.events.active.connect(self.refresh)
+        listen(self, binding.tool_changed, self.refresh)
         self.refresh()
 
     def restyle(self) -> None:
