@@ -79,7 +79,9 @@ class Dock(QWidget):
             section.title.toggled.connect(lambda on: QTimer.singleShot(0, self._fit))
 
     def _offer(self) -> None:
-        """Going on where the last session ended is one click, while nothing is open."""
+        """Going on where the last session ended is one click, while nothing is open; empty lists are not shown."""
+        for part in (self.images, self.classes):
+            part.setVisible(self.binding.session.project is not None)
         last = resume.last_project() if self.binding.session.project is None else None
         self.go_on.setVisible(last is not None)
         if last is not None:
