@@ -16,12 +16,24 @@ from numpy.typing import NDArray
 
 from napari_wsss import __version__
 from napari_wsss.acceptance import by_person, now
-from napari_wsss.choices import Choice
+from napari_wsss.choices import DEFAULT_ENCODER, Choice
+from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import CannotFeed, UsageError
 from napari_wsss.models.doubt import box_sum, is_even, pick, region_scores, window_sizes
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.protocols import Acquisition, Context, Doubt
-from napari_wsss.types import Box4, Features, Image, Labels, Prediction, Progress, Provenance, Region, no_progress
+from napari_wsss.types import (
+    Answer,
+    Box4,
+    Features,
+    Image,
+    Labels,
+    Prediction,
+    Progress,
+    Provenance,
+    Region,
+    no_progress,
+)
 from napari_wsss.weak_labels import compile_target
 
 DEFAULT = "ripu"
@@ -142,8 +154,17 @@ def next_regions(
     return Batch((*waiting, *recorded), fresh.notes)
 
 
-def answer(project: Project, number: int, said: Literal["accept", "skip"] | int) -> int:
-    """Take a person's answer about a region; how many pixels it labelled.
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """What an answer labels: the region, how it then stands, and a class id for each open pixel of its box (else 0)."""
+
+    region: Region
+    status: Answer
+    labels: Labels
+
+
+def filling(project: Project, number: int, said: Literal["accept", "skip"] | int) -> Filling:
+    """What a person's answer about a region labels; writes nothing.
 
     ``accept``: the prediction is right there; ``skip``: do not ask again; a class id: all of it is that class. Only
     the region's pixels that nobody labelled, and that are no nodata, are labelled.
@@ -154,10 +175,9 @@ def answer(project: Project, number: int, said: Literal["accept", "skip"] | int)
         No such region or class, or the image's prediction is gone.
     """
     region = project.region(number)
-    if said == "skip":
-        project.answer_region(number, "skipped", by_person("skip region"))
-        return 0
     y0, x0, y1, x1 = region.box
+    if said == "skip":
+        return Filling(region, "skipped", np.zeros((y1 - y0, x1 - x0), np.uint16))
     if said == "accept":
         prediction = project.result(region.image, "predicted")
         if not isinstance(prediction, Prediction):
@@ -167,21 +187,32 @@ def answer(project: Project, number: int, said: Literal["accept", "skip"] | int)
         if not 1 <= said <= len(project.classes):
             raise UsageError(f"no class {said}; the project's classes are 1 to {len(project.classes)}")
         labels = np.full((y1 - y0, x1 - x0), said, np.uint16)
-    before, open_pixels = _said_in(project, region.image, region.box)
-    filled = np.where(open_pixels, labels, before).astype(np.uint16)
-    maker = by_person("accept region" if said == "accept" else "all of one class", (region.why,))
-    project.edit_mask(region.image, region.box, filled, maker)
-    project.answer_region(number, "accepted" if said == "accept" else "class", maker)
-    return int((open_pixels & (labels > 0)).sum())
+    known = _known(project, project.record(region.image))[y0:y1, x0:x1] > 0
+    open_pixels = ~known & project.reader(region.image)(region.box).valid
+    status: Answer = "accepted" if said == "accept" else "class"
+    return Filling(region, status, np.where(open_pixels, labels, 0).astype(np.uint16))
 
 
-def _said_in(project: Project, name: str, box: Box4) -> tuple[Labels, NDArray[np.bool_]]:
-    """What is accepted in a box, and which of its pixels nobody labelled in any way."""
-    y0, x0, y1, x1 = box
-    seed = _known(project, project.record(name))[y0:y1, x0:x1]
-    mask = project.accepted(name)
-    accepted = np.zeros(seed.shape, np.uint16) if mask is None else mask.labels[y0:y1, x0:x1]
-    return accepted, (seed == 0) & project.reader(name)(box).valid
+def answer(project: Project, number: int, said: Literal["accept", "skip"] | int) -> int:
+    """Take a person's answer about a region, see :func:`filling`; how many pixels it labelled."""
+    found = filling(project, number, said)
+    what = {"skipped": "skip region", "accepted": "accept region"}.get(found.status, "all of one class")
+    maker = by_person(what, (found.region.why,))
+    if found.status != "skipped":
+        y0, x0, y1, x1 = box = found.region.box
+        mask = project.accepted(found.region.image)
+        before = np.zeros((y1 - y0, x1 - x0), np.uint16) if mask is None else mask.labels[y0:y1, x0:x1]
+        filled = np.where(found.labels > 0, found.labels, before).astype(np.uint16)
+        project.edit_mask(found.region.image, box, filled, maker)
+    project.answer_region(number, found.status, maker)
+    return int((found.labels > 0).sum())
+
+
+def features_of(project: Project, progress: Progress = no_progress) -> Callable[[Image], Features]:
+    """Features by the project's encoder, which :func:`rank` compares regions by."""
+    name = project.settings.encoder or DEFAULT_ENCODER
+    choice = Choice("encoders", name, dict(project.settings.params.get(name, {})), "encoder")
+    return DenseFeatures(choice, Context(project.classes, progress=progress), project.cache)
 
 
 def _known(project: Project, record: ImageRecord) -> Labels:
@@ -219,8 +250,9 @@ def _of_image(
     if cells.taken.all():
         return None
     reach = cell_reach(record.shape, asking.reach, prediction.stride)
-    spread = None if prediction.disagreement is None else prediction.disagreement.astype(np.float32)
-    scores = strategy(Doubt(cells.p, record.name, reach, spread))
+    planes = (prediction.disagreement, prediction.hardness)
+    told = (None if plane is None else plane.astype(np.float32) for plane in planes)
+    scores = strategy(Doubt(cells.p, record.name, reach, *told))
     maps = region_scores(cells.p, reach)
     if is_even(scores, ~cells.taken):
         scores = maps.uncertainty  # e.g. no impure region is left

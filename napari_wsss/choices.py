@@ -21,6 +21,7 @@ STAGES: tuple[StageName, ...] = ("cam", "pseudo", "refine")
 KIND: Mapping[StageName, str] = {"cam": "cams", "pseudo": "label_models", "refine": "refiners"}
 DEFAULTS: Mapping[StageName, str] = {"cam": "head", "pseudo": "pooled", "refine": "embedded"}
 DEFAULT_ENCODER = "filters"
+DEFAULT_SEGMENTER = "embedded"
 RESULT: Mapping[StageName, Literal["cam", "pseudo", "refined"]] = {
     "cam": "cam",
     "pseudo": "pseudo",

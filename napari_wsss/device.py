@@ -56,6 +56,14 @@ def few_threads() -> Iterator[None]:
         yield
 
 
+def release() -> None:
+    """Give memory of a GPU that nothing uses any more back to it."""
+    import torch
+
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+
+
 def described(device: str) -> str:
     """The device in words, with the name of the card or the count of threads."""
     import torch

@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,26 +26,15 @@ from napari_wsss.acceptance import accept, by_person, chosen_records, now
 from napari_wsss.choices import DEFAULT_ENCODER, DEFAULTS, KIND, RESULT, STAGES, Plan, StageName, choices
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import CannotFeed, UnreadableImage
-from napari_wsss.maps.seeds import with_thresholds
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.protocols import Context, Encoder
 from napari_wsss.refusals import Refusals
-from napari_wsss.side_by_side import side_by_side, workers
-from napari_wsss.types import (
-    Cam,
-    Features,
-    Image,
-    Progress,
-    Provenance,
-    PseudoLabels,
-    Sample,
-    State,
-    WeakLabels,
-    WeakTarget,
-    digest,
-    no_progress,
-)
-from napari_wsss.weak_labels import compile_target
+from napari_wsss.side_by_side import side_by_side
+from napari_wsss.side_by_side import workers as threads_beside
+from napari_wsss.spreading import spread
+from napari_wsss.stage_work import Errand, StageWork, errand, sample_of
+from napari_wsss.types import Progress, Provenance, Sample, State, digest, no_progress
+from napari_wsss.workers import Workers
 
 __all__ = [
     "DEFAULTS",
@@ -77,25 +66,28 @@ class RunReport:
     seconds: float = 0.0
 
 
-def run(project: Project, plan: Plan, progress: Progress = no_progress) -> RunReport:
+def run(project: Project, plan: Plan, progress: Progress = no_progress, workers: Workers | None = None) -> RunReport:
     """Compute the stages of a plan for every image that lacks them.
 
     Parameters
     ----------
     progress : callable
         Told of each image; may raise Cancelled, which leaves what was finished.
+    workers : Workers, optional
+        Who computes, an image at a time; this process learns (``fit``) and writes. None = this process.
 
     Raises
     ------
     UsageError
         For an unknown method, encoder, parameter, stage or image; nothing was computed then.
     """
-    return _Run(project, plan, progress).all_stages()
+    return _Run(project, plan, progress, workers).all_stages()
 
 
 class _Run:
-    def __init__(self, project: Project, plan: Plan, progress: Progress) -> None:
-        self.project, self.plan, self.progress = project, plan, progress
+    def __init__(self, project: Project, plan: Plan, progress: Progress, workers: Workers | None) -> None:
+        self.project, self.plan, self.progress, self.workers = project, plan, progress, workers
+        self.encoder_used: str | None = None
         self.choices = choices(plan, project.settings)
         self.records = chosen_records(project, plan.images)
         self.report = RunReport()
@@ -109,10 +101,15 @@ class _Run:
             for stage in STAGES:
                 if stage in self.plan.stages:
                     self._one_stage(stage, keys)
-        if "context" in self.__dict__ and self.features.encoder.used:
-            self.report.used["encoder"] = self.features.encoder.used
+        if "context" in self.__dict__ and self._encoder:
+            self.report.used["encoder"] = self._encoder
         self.report.seconds = time.perf_counter() - start
         return self.report
+
+    @property
+    def _encoder(self) -> str | None:
+        """The encoder that was used, here or by a worker."""
+        return self.features.encoder.used or self.encoder_used
 
     # -------------------------------------------------------------- what is out of date
 
@@ -300,13 +297,14 @@ class _Run:
                 for _, key in stale:
                     refusals.add(key, line)
             return
-        for done, ((record, key), result) in enumerate(self._results(stage, method, state, stale, refusals)):
-            self.progress(done, len(stale), f"{stage}: {record.name}")
-            if result is not None:
-                maker = self._provenance(stage, method, record)
-                self.project.put_result(record.name, RESULT[stage], result, key, maker)
-                keys[stage][record.name] = key
-                self.report.computed[stage].append(record.name)
+        with closing(self._results(stage, method, state, stale, refusals)) as results:
+            for done, ((record, key), result) in enumerate(results):
+                self.progress(done, len(stale), f"{stage}: {record.name}")
+                if result is not None:
+                    maker = self._provenance(stage, method, record)
+                    self.project.put_result(record.name, RESULT[stage], result, key, maker)
+                    keys[stage][record.name] = key
+                    self.report.computed[stage].append(record.name)
         self.progress(len(stale), len(stale), stage)
 
     def _results(
@@ -316,14 +314,18 @@ class _Run:
         state: State,
         stale: Sequence[tuple[ImageRecord, str]],
         refusals: Refusals,
-    ) -> Iterator[tuple[tuple[ImageRecord, str], Any]]:
+    ) -> Generator[tuple[tuple[ImageRecord, str], Any], None, None]:
+        if self.workers is not None:
+            yield from self._by_workers(stage, state, stale, refusals)
+            return
+
         def one(pair: tuple[ImageRecord, str]) -> Any:
-            return self._attempt(stage, pair, lambda s: method(s, state), refusals)
+            return self._attempt(stage, pair, lambda: method(self._sample(pair[0]), state), refusals)
 
         batched: Callable[..., list[Any]] | None = getattr(method, "call_batch", None)
         if self.context.device == "cpu" or batched is None:
             beside = self.context.device == "cpu" and getattr(method, "parallel", False)
-            yield from side_by_side(one, stale, workers() if beside else 1)
+            yield from side_by_side(one, stale, threads_beside() if beside else 1)
             return
 
         def together(pairs: Sequence[tuple[ImageRecord, str]]) -> list[Any]:
@@ -331,7 +333,7 @@ class _Run:
                 return [one(pairs[0])]
             try:
                 results = iter(batched([self._sample(r) for r, _ in pairs], state))
-                return [self._attempt(stage, pair, lambda _: next(results), refusals) for pair in pairs]
+                return [self._attempt(stage, pair, lambda: next(results), refusals) for pair in pairs]
             except (CannotFeed, UnreadableImage):  # halves, so that what is good in them still goes together
                 half = len(pairs) // 2
                 return together(pairs[:half]) + together(pairs[half:])
@@ -340,14 +342,37 @@ class _Run:
         for i in range(0, len(alike), _BATCH):
             yield from zip(alike[i : i + _BATCH], together(alike[i : i + _BATCH]), strict=True)
 
+    def _by_workers(
+        self, stage: StageName, state: State, stale: Sequence[tuple[ImageRecord, str]], refusals: Refusals
+    ) -> Iterator[tuple[tuple[ImageRecord, str], Any]]:
+        choice, encoder = self.choices.stages[stage], self.choices.encoder
+        token = digest(str(self.project.folder), choice.signature, encoder.signature, self._settings)
+        context = Context(
+            self.project.classes, seed=self.project.settings.seed, knowledge=_knowledge_file(self.project)
+        )
+        radius, cache = self.project.settings.point_radius, self.project.cache
+        work = StageWork(token, choice, encoder, context, self.plan.device, radius, cache, dict(state))
+        with closing(spread(work, self._errands(stale), self.workers)) as results:
+            for todo, done in results:
+                self.encoder_used = done.encoder or self.encoder_used
+                pair = (todo.record, todo.key)
+                yield pair, self._attempt(stage, pair, lambda done=done: done.result, refusals)  # type: ignore[misc]
+
+    def _errands(self, stale: Sequence[tuple[ImageRecord, str]]) -> Iterator[Errand]:
+        for record, key in stale:
+            try:
+                yield errand(self.project, record, key)
+            except UnreadableImage as reason:
+                self._fail(str(reason))
+
     def _attempt(
-        self, stage: StageName, pair: tuple[ImageRecord, str], call: Callable[[Sample], Any], refusals: Refusals
+        self, stage: StageName, pair: tuple[ImageRecord, str], call: Callable[[], Any], refusals: Refusals
     ) -> Any:
         """The method's result, or None with a line in the report: one bad image does not stop the others."""
         record, key = pair
         try:
-            result = call(self._sample(record))
-            if isinstance(result, CannotFeed):  # a batch gives it in the place of a result
+            result = call()
+            if isinstance(result, CannotFeed | UnreadableImage):  # a batch or a worker gives it in the result's place
                 raise result
             return result
         except CannotFeed as reason:
@@ -364,34 +389,10 @@ class _Run:
     def _provenance(self, stage: StageName, method: Any, record: ImageRecord) -> Provenance:
         sources = [f"image {record.sha256}", f"labels {record.labels_digest}"]
         if stage != "refine":
-            sources.append(f"encoder {self.choices.encoder.signature} {self.features.encoder.used or ''}".strip())
+            sources.append(f"encoder {self.choices.encoder.signature} {self._encoder or ''}".strip())
         params = {k: _plain(v) for k, v in dataclasses.asdict(method.params).items()}
         name = f"{KIND[stage]}/{self.choices.stages[stage].name}"
         return Provenance("method", name, now(), params, method.model, tuple(sources), __version__)
-
-
-def sample_of(project: Project, record: ImageRecord, features: Callable[[Image], Features]) -> Sample:
-    """An image of a project as methods see it: everything is loaded when first asked for."""
-    labels: WeakLabels = project.labels(record.name)
-
-    def image() -> Image:
-        return project.image(record.name)
-
-    def target() -> WeakTarget:
-        return compile_target(
-            labels, project.classes, record.shape, sample.image.valid, point_radius=project.settings.point_radius
-        )
-
-    def cam() -> Cam | None:
-        result = project.result(record.name, "cam")
-        return with_thresholds(result, project.classes, sample.image.valid) if isinstance(result, Cam) else None
-
-    def pseudo() -> PseudoLabels | None:
-        result = project.result(record.name, "pseudo")
-        return result if isinstance(result, PseudoLabels) else None
-
-    sample = Sample(record.name, labels, target, image, lambda: features(sample.image), cam, pseudo)
-    return sample
 
 
 def _knowledge_file(project: Project) -> Path | None:

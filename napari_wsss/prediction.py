@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_wsss import __version__
 from napari_wsss.acceptance import now
-from napari_wsss.device import few_threads
+from napari_wsss.device import choose, few_threads, torch_threads
 from napari_wsss.errors import UnreadableImage, UsageError
 from napari_wsss.images import contrast, load, open_source
-from napari_wsss.project import ImageRecord, Project
+from napari_wsss.models.recent import Recent
+from napari_wsss.project import Cache, ImageReader, ImageRecord, Project
+from napari_wsss.protocols import Context
 from napari_wsss.quality import note_review
 from napari_wsss.spreading import spread
+from napari_wsss.stage_work import check_version
 from napari_wsss.tiled_prediction import ONE_VIEW, Tiling, predict_tiled
 from napari_wsss.trained import Feed, Trained, context_for, read_trained
-from napari_wsss.training.run_folder import newest_weights
+from napari_wsss.training.learner import with_checkpoint
+from napari_wsss.training.run_folder import CHECKPOINT, newest_weights
 from napari_wsss.types import Bool, Box4, Float, Image, Prediction, Progress, Provenance, digest, no_progress
+from napari_wsss.workers import Workers
 
 Made = Prediction | str
 """A prediction, or in one line why there is none."""
@@ -45,8 +49,9 @@ def predict(
     weights: Path | None = None,
     device: str = "auto",
     views: int = 1,
+    student: bool = False,
     again: bool = False,
-    make_executor: Callable[[], Executor] | None = None,
+    workers: Workers | None = None,
     progress: Progress = no_progress,
 ) -> PredictReport:
     """Predict every image that lacks a prediction of the newest weights, and keep it in the project.
@@ -57,46 +62,58 @@ def predict(
         A file of weights; by default those of the newest run.
     views : int
         1, or 2 or 4 flipped views that are averaged (test-time augmentation).
-    make_executor : callable, optional
-        Makes a ``concurrent.futures.Executor`` whose workers see the project's folder; they compute, this process
-        writes. Images whose worker died are given to a new executor. None = one after another, here.
+    student : bool
+        Keep where the run's student disagrees with its teacher, who alone answers.
+    workers : Workers, optional
+        Who compute, where they see the project's folder and the images; this process writes. Images whose worker died
+        are given to another. None = one after another, here.
 
     Raises
     ------
     UsageError
-        No trained segmenter, or the project's classes are not those that it was trained on.
+        No trained segmenter, or the project's classes are not those that it was trained on, or it has no student.
     """
     file = weights or newest_weights(project.folder)
-    job = _Job(project.folder, file, context_for(project, device).device, views)
-    model = _loaded(file, job.device, file.stat().st_mtime_ns).model
-    report = PredictReport(model=model)
-    stale = _stale(project, names, model, views, again, report)
-    _check_classes(project, _loaded(file, job.device, file.stat().st_mtime_ns))
-    work = partial(_predict_named, job)
-    with few_threads():
-        results = spread(work, [record.name for record, _ in stale], make_executor)
-        keys = {record.name: key for record, key in stale}
-        for done, (name, made) in enumerate(results):
-            progress(done, len(stale), f"predict {name}")
+    context = context_for(project, device)
+    trained = _loaded(file, context.device, student)
+    report = PredictReport(model=trained.model)
+    compared = f"{views}{_student_of(file)}" if student else str(views)
+    stale = _stale(project, names, trained.model, compared, again, report)
+    _check_classes(project, trained)
+
+    def tiles(done: int, total: int, name: str) -> None:
+        if len(stale) == 1:
+            progress(done, total, f"predict {name}")
+        else:
+            finished = len(report.predicted) + len(report.failed)
+            progress(finished, len(stale), f"predict {name}: {done} of {total} tiles")
+
+    work = _Work(file, device, context, project.cache, views, student)
+    work = replace(work, progress=tiles) if workers is None else replace(work, threads=1)
+    with few_threads(), closing(spread(work, _errands(project, stale, report), workers)) as results:
+        for done, (todo, made) in enumerate(results):
+            if workers is not None:  # here the tiles told it already
+                progress(done, len(stale), f"predict {todo}")
             if isinstance(made, str):
                 report.failed.append(made)
                 continue
-            note_review(project, name)  # what the old prediction was worth is lost with it
-            project.put_result(name, "predicted", made, keys[name], _provenance(project, name, model, views))
-            report.predicted.append(name)
+            note_review(project, todo.name)  # what the old prediction was worth is lost with it
+            maker = _provenance(project, todo.name, trained.model, views)
+            project.put_result(todo.name, "predicted", made, todo.key, maker)
+            report.predicted.append(todo.name)
     progress(len(stale), len(stale), "predict")
     return report
 
 
 def _stale(
-    project: Project, names: Sequence[str] | None, model: str, views: int, again: bool, report: PredictReport
+    project: Project, names: Sequence[str] | None, model: str, views: str, again: bool, report: PredictReport
 ) -> list[tuple[ImageRecord, str]]:
     """Images whose prediction is of other weights, pixels or views, with the key that the new one gets."""
     wanted = project.records() if names is None else [project.record(name) for name in names]
     there = project.result_keys("predicted")
     stale = []
     for record in {r.name: r for r in wanted}.values():
-        key = digest("predicted", model, record.key, str(views))
+        key = digest("predicted", model, record.key, views)
         if there.get(record.name) == key and not again:
             report.up_to_date += 1
         else:
@@ -122,59 +139,94 @@ def _provenance(project: Project, name: str, model: str, views: int) -> Provenan
 # --------------------------------------------------------------------------- one image
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a worker must know; small and picklable."""
+@dataclass(frozen=True, eq=False)
+class _Errand:
+    """An image to predict: all that a worker needs of the project, which it never opens (see ``stage_work``)."""
 
-    project: Path
+    name: str
+    key: str
+    shape: tuple[int, int]
+    reader: ImageReader
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _errands(project: Project, stale: Sequence[tuple[ImageRecord, str]], report: PredictReport) -> Iterator[_Errand]:
+    for record, key in stale:
+        try:
+            yield _Errand(record.name, key, record.shape, project.reader(record.name))
+        except UnreadableImage as reason:
+            report.failed.append(str(reason))
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a worker must know of all images; small and picklable. ``device`` is as the person said it."""
+
     weights: Path
     device: str
+    context: Context
+    cache: Cache
     views: int
+    student: bool
+    threads: int | None = None
+    progress: Progress = no_progress
+    version: str = __version__
 
-
-def _predict_named(job: _Job, name: str) -> Made:
-    """The prediction of a project's image, or a line; runs in a worker."""
-    with Project.open(job.project) as project:
-        trained = _loaded(job.weights, job.device, job.weights.stat().st_mtime_ns)
-        context = context_for(project, job.device)
+    def __call__(self, todo: _Errand) -> Made:
+        """The prediction of an image, or a line."""
+        check_version(self.version)
+        context = replace(self.context, device=choose(self.device))
+        trained = _loaded(self.weights, context.device, self.student)
+        feed = Feed(trained.recipe, self.cache, context)
         try:
-            return predict_image(
-                project, name, trained, Feed(trained.recipe, project, context), Tiling(views=job.views)
-            )
+            with torch_threads(self.threads) if self.threads else nullcontext():
+                tiling = Tiling(views=self.views)
+                return predict_image(todo.reader, todo.shape, trained, feed, tiling, self.progress, todo.name)
         except (UnreadableImage, UsageError) as reason:
             return str(reason)
 
 
-@lru_cache(maxsize=2)
-def _loaded(weights: Path, device: str, changed: int) -> Trained:
-    """The network of a file, read once a process and again when the file has changed."""
-    return read_trained(weights, device)
+_LOADED: Recent[Trained] = Recent(2)
+
+
+def _loaded(weights: Path, where: str, student: bool) -> Trained:
+    """The network of a file, with what its run's checkpoint has beside it; read again when one has changed."""
+    checkpoint = weights.with_name(CHECKPOINT)
+
+    def read() -> Trained:
+        return with_checkpoint(read_trained(weights, where), checkpoint, where, student)
+
+    changed = [file.stat().st_mtime_ns for file in (weights, checkpoint) if file.is_file()]
+    return _LOADED.made((weights, where, student, *changed), read)
+
+
+def _student_of(weights: Path) -> str:
+    return digest(weights.with_name(CHECKPOINT).read_bytes())
 
 
 def predict_image(
-    project: Project,
-    name: str,
+    image: Callable[[Box4 | None], Image],
+    shape: tuple[int, int],
     trained: Trained,
     feed: Feed,
     tiling: Tiling = ONE_VIEW,
     progress: Progress = no_progress,
+    name: str = "",
 ) -> Prediction:
-    """The prediction of a project's image. A network that sees pixels reads the file by tiles.
+    """The prediction of an image that is read by boxes. A network that sees pixels gets a band of rows at a time.
 
     Raises
     ------
     UnreadableImage
-        The file is gone, changed or damaged.
+        The file is gone or damaged.
     UsageError
         Its channels do not fit the network.
     """
-    shape = project.record(name).shape
     if trained.recipe.inputs == "features":
-        whole = project.image(name)
-        return _predict_features(trained, feed, whole, tiling, progress)
-
-    read = _ByBands(project.reader(name), feed, shape[1])
-    return predict_tiled(trained, shape, 1, read, tiling, progress, name)
+        return _predict_features(trained, feed, image(None), tiling, progress)
+    return predict_tiled(trained, shape, 1, _ByBands(image, feed, shape[1]), tiling, progress, name)
 
 
 class _ByBands:
@@ -230,12 +282,7 @@ def predict_file(
             return load(source, plane, name=name, key=key, contrast=limits, rgb_channels=rgb, box=box)
 
         corner = image((0, 0, 1, 1))
-        if trained.recipe.inputs == "features":
-            made = _predict_features(trained, feed, image(None), tiling, progress)
-        else:
-            made = predict_tiled(
-                trained, source.shape, 1, _ByBands(image, feed, source.shape[1]), tiling, progress, name
-            )
+        made = predict_image(image, source.shape, trained, feed, tiling, progress, name)
         found[name] = made, corner
     return found
 

@@ -67,7 +67,7 @@ def write_masks(
     if not files:
         return written
     trained = read_trained(weights or newest_weights(project.folder), device)
-    feed = Feed(trained.recipe, project, context_for(project, device))
+    feed = Feed(trained.recipe, project.cache, context_for(project, device))
     with few_threads():
         for done, file in enumerate(files):
             progress(done, len(files), f"predict {file.name}")

@@ -40,6 +40,8 @@ class Doubt:
     probabilities : float32 (K, h, w)
     disagreement : float32 (h, w) or None
         Between views or networks, in [0, 1].
+    hardness : float32 (h, w) or None
+        As the network's hardness head says it, in [0, 1].
     name : str
         Of the image, so that what is random differs between images and is the same twice.
     reach : int
@@ -50,6 +52,7 @@ class Doubt:
     name: str
     reach: int
     disagreement: NDArray[np.float32] | None = None
+    hardness: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,11 @@ class Segmenter(Method, Protocol):
     ``inputs`` says what goes in: ``image`` (the image's own channels) or ``features`` (dense features of the
     chosen encoder, on their grid). The network is a torch module ``net(x, size=None, drop=None)`` that returns
     an object with ``logits`` (b, K, *size) and ``fused`` (b, d, h', w'), the features that its last layer reads;
-    ``drop`` (b, d) multiplies the channels of the features between its encoder and its head.
+    ``drop`` (b, d) multiplies the channels of the features between its encoder and its head. If the network has
+    ``pace``, the layers of its ``encoder`` learn at so much of the rate.
+
+    Optional: ``begin(net)`` puts in the weights that training starts from (it is not called where a trained network
+    is read), and ``normalisation`` is a mean and a deviation for every channel in place of the measured ones.
     """
 
     inputs: ClassVar[Literal["image", "features"]]

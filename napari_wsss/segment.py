@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image as Picture
 
-from napari_wsss import images
+from napari_wsss import close_up, images
+from napari_wsss.close_up import CloseUp, Read
 from napari_wsss.device import choose
 from napari_wsss.errors import UsageError
 from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
@@ -40,7 +41,8 @@ def next_answer(
 
     Of its proposals that contain every positive click and no negative one, the one that it finds best; if none obeys
     them all, the one that obeys most. The answer to one click less goes along as a first guess, as in
-    segment-anything's own demonstration, unless the newest click says that it was only a part.
+    segment-anything's own demonstration, unless the newest click says that it was only a part. Without one the
+    predictor's own answer is its first guess, if it `looks_twice`.
 
     Parameters
     ----------
@@ -55,8 +57,16 @@ def next_answer(
     guess = None if before is None or (points and _far_off(points[-1], before.mask)) else before.logits
     pixels = np.array([p[:2] for p in points], np.int64).reshape(-1, 2)
     positive = np.array([p[2] for p in points], bool)
-    prediction = predictor.predict(embedding, Prompt(pixels, positive, box, guess))
-    obeyed = (prediction.masks[:, pixels[:, 0], pixels[:, 1]] == positive).sum(1)
+    answer = _best(predictor, embedding, Prompt(pixels, positive, box, guess))
+    if predictor.looks_twice and guess is None and box is None and answer.mask.any():
+        answer = _best(predictor, embedding, Prompt(pixels, positive, box, answer.logits))
+    return answer
+
+
+def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt) -> Answer:
+    """Of the proposals that obey most clicks the one that the predictor finds best."""
+    prediction = predictor.predict(embedding, prompt)
+    obeyed = (prediction.masks[:, prompt.points[:, 0], prompt.points[:, 1]] == prompt.positive).sum(1)
     best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
     return Answer(prediction.masks[best], prediction.lowres[best])
 
@@ -71,7 +81,10 @@ def _far_off(point: tuple[int, int, bool], mask: Bool) -> bool:
 
 
 Memory = dict[tuple[object, ...], Answer]
-"""Answers to the clicks of one image so far, so that a further click costs one more and not all again."""
+"""The latest answers to clicks of one image, so that a further click costs one more and not all again."""
+
+REMEMBERED = 64
+"""Answers that a memory holds at most."""
 
 
 def segment(
@@ -116,7 +129,71 @@ def segment(
     out: Bool = np.zeros(image.shape, bool)
     for box in boxes or (None,):
         out |= _answered(predictor, embedding, _near(points, box, alone=len(boxes) < 2), box, known).mask
+    while len(known) > REMEMBERED:
+        del known[next(iter(known))]
     return out & image.valid
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Seen:
+    """An image or a part of one, what the predictor made of it, and the answers so far."""
+
+    image: Image
+    embedding: Embedding
+    memory: Memory = field(default_factory=dict)
+
+
+def segment_large(
+    shape: tuple[int, int],
+    points: Sequence[tuple[int, int, bool]],
+    boxes: Sequence[Box4],
+    predictor: PromptPredictor,
+    see: Callable[[CloseUp], Seen],
+) -> tuple[tuple[int, int], Bool]:
+    """As `segment`, in an image that is looked at in parts (`napari_wsss.close_up`): cost follows the object.
+
+    Parameters
+    ----------
+    see : callable
+        Looks at a part of the image; may remember it.
+
+    Returns
+    -------
+    (y0, x0), bool (h, w)
+        A mask and where its first pixel lies; the object has no pixel outside it.
+    """
+    _check(shape, points, boxes)
+    found = [_in_part(shape, _near(points, box, alone=len(boxes) < 2), box, predictor, see) for box in boxes or (None,)]
+    y0, x0 = min(part.box[0] for part, _ in found), min(part.box[1] for part, _ in found)
+    y1, x1 = max(part.box[2] for part, _ in found), max(part.box[3] for part, _ in found)
+    out: Bool = np.zeros((y1 - y0, x1 - x0), bool)
+    for part, mask in found:
+        top, left, bottom, right = part.box
+        out[top - y0 : bottom - y0, left - x0 : right - x0] |= mask
+    return (y0, x0), out
+
+
+def _in_part(
+    shape: tuple[int, int],
+    points: Sequence[tuple[int, int, bool]],
+    box: Box4 | None,
+    predictor: PromptPredictor,
+    see: Callable[[CloseUp], Seen],
+) -> tuple[CloseUp, Bool]:
+    """The part that holds the whole object, and the object in its pixels. Clicks beside it need not be in the part."""
+    places = [(y, x, y + 1, x + 1) for y, x, positive in points if positive] + ([box] if box else [])
+    part: CloseUp | None = close_up.closest(shape, places)
+    while True:
+        assert part is not None
+        top, left, bottom, right = part.box
+        near = [(*part.inside(y, x), p) for y, x, p in points if p or (top <= y < bottom and left <= x < right)]
+        seen = see(part)
+        inner = [part.box_inside(box)] if box else []
+        mask = segment(seen.image, near, inner, predictor, seen.embedding, seen.memory)
+        wider = close_up.larger(shape, part, mask, places)
+        if wider is None:
+            return part, part.pasted(mask)
+        part = wider
 
 
 def _answered(
@@ -204,11 +281,35 @@ def segment_file(
         raise UsageError(f"{file}: no plane {plane!r}; it has {source.planes[0]} to {source.planes[-1]}")
     limits = images.contrast(source, plane)
     key = digest(images.content_hash(file), plane)
-    image = images.load(source, plane, name=file.name, key=key, contrast=limits, rgb_channels=None)
-    mask = segment(image, points, boxes, predictor)
+
+    def read(box: Box4 | None) -> Image:
+        return images.load(source, plane, name=file.name, key=key, contrast=limits, rgb_channels=None, box=box)
+
+    mask = _of_file(source.shape, read, points, boxes, predictor)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() in (".tif", ".tiff"):
         tifffile.imwrite(out, mask.astype(np.uint8), compression="zlib", photometric="minisblack")
     else:
         Picture.fromarray(mask.astype(np.uint8)).save(out)
     return int(mask.sum())
+
+
+def _of_file(
+    shape: tuple[int, int],
+    read: Read,
+    points: Sequence[tuple[int, int, bool]],
+    boxes: Sequence[Box4],
+    predictor: PromptPredictor,
+) -> Bool:
+    """The mask of the whole image; a large image is read in parts."""
+    if not close_up.is_large(shape):
+        return segment(read(None), points, boxes, predictor)
+
+    def see(part: CloseUp) -> Seen:
+        image = close_up.look(read, part)
+        return Seen(image, predictor.embed(image))
+
+    (y0, x0), found = segment_large(shape, points, boxes, predictor, see)
+    mask: Bool = np.zeros(shape, bool)
+    mask[y0 : y0 + found.shape[0], x0 : x0 + found.shape[1]] = found
+    return mask

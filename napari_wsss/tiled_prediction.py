@@ -57,10 +57,10 @@ def predict_tiled(
     Returns
     -------
     Prediction
-        ``disagreement`` where there is more than one view.
+        ``disagreement`` where there is more than one view or a student, ``hardness`` where the network tells it.
     """
     stride = cell_of(shape)
-    out = _Out(shape, len(trained.recipe.classes), stride, tiling.views > 1)
+    out = _Out(shape, len(trained.recipe.classes), stride, planes_beside(trained, tiling.views))
     align = math.lcm(_ALIGN, step, stride)
     tile = max(align, -(-tiling.tile // align) * align)
     overlap = min(tile // 2, -(-tiling.overlap // align) * align)
@@ -88,6 +88,12 @@ def cell_of(shape: tuple[int, int]) -> int:
     return stride
 
 
+def planes_beside(trained: Trained, views: int) -> tuple[str, ...]:
+    """Planes that are kept beside the probabilities, in this order."""
+    compared = views > 1 or trained.student is not None
+    return (*(["disagreement"] if compared else []), *(["hardness"] if trained.hardness is not None else []))
+
+
 def starts(length: int, tile: int, overlap: int) -> list[int]:
     """Where tiles begin: every ``tile - overlap`` pixels, until one reaches the end."""
     if length <= tile:
@@ -97,20 +103,29 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def _views(trained: Trained, x: Float, size: tuple[int, int], views: int) -> Tensor:
-    """Mean probabilities (K, h, w) and, of several views, half their mean absolute spread as one plane more."""
+    """Mean probabilities (K, h, w); as planes more half the mean absolute spread, and the hardness, where wanted."""
     here = trained.normalised(x)
-    seen = []
+    seen: list[Tensor] = []
+    beside: list[Tensor] = []
     with torch.inference_mode():
         for axes in FLIPS[:views]:
             flipped = torch.flip(here, axes) if axes else here
-            logits = trained.network(flipped.contiguous(memory_format=torch.channels_last), size).logits
-            p = logits.float().softmax(1)
+            found = trained.network(_laid_out(flipped), size)
+            p = found.logits.float().softmax(1)
             seen.append((torch.flip(p, axes) if axes else p)[0])
+            if trained.hardness is not None and not axes:
+                beside.append(trained.hardness(found.fused.float(), size)[0])
         mean = torch.stack(seen).mean(0)
-        if views < 2:
-            return mean.cpu()
-        spread = torch.stack([(p - mean).abs().sum(0) / 2 for p in seen]).mean(0)
-        return torch.cat([mean, spread[None]]).cpu()
+        if trained.student is not None:
+            seen.append(trained.student(_laid_out(here), size).logits.float().softmax(1)[0])
+        if len(seen) > 1:
+            others = seen if views > 1 else seen[1:]  # the teacher's one view is the mean
+            beside.insert(0, torch.stack([(p - mean).abs().sum(0) / 2 for p in others]).mean(0))
+        return torch.cat([mean, *(plane[None] for plane in beside)]).cpu()
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Band:
@@ -143,8 +158,8 @@ def _ramp(start: int, end: int, length: int, overlap: int) -> NDArray[np.float64
 class _Out:
     """What is finished: labels, and means over cells. Holds the overlap with the next row of tiles."""
 
-    def __init__(self, shape: tuple[int, int], classes: int, stride: int, spread: bool) -> None:
-        self.classes, self.planes, self.stride = classes, classes + spread, stride
+    def __init__(self, shape: tuple[int, int], classes: int, stride: int, beside: tuple[str, ...]) -> None:
+        self.classes, self.planes, self.stride, self.beside = classes, classes + len(beside), stride, beside
         cells = (-(-shape[0] // stride), -(-shape[1] // stride))
         self.labels: Labels = np.zeros(shape, np.uint16)
         self.kept: NDArray[np.float16] = np.zeros((self.planes, *cells), np.float16)
@@ -168,8 +183,8 @@ class _Out:
         self._waiting = (band.sums[:, ready:].copy(), band.weights[ready:].copy())
 
     def prediction(self) -> Prediction:
-        spread = self.kept[self.classes] if self.planes > self.classes else None
-        return Prediction(self.labels, self.kept[: self.classes], self.stride, spread)
+        planes = dict(zip(self.beside, self.kept[self.classes :], strict=True))
+        return Prediction(self.labels, self.kept[: self.classes], self.stride, **planes)
 
 
 def _cell_means(planes: Float, valid: Bool, stride: int) -> Iterator[Float]:

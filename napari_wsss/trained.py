@@ -19,9 +19,13 @@ from napari_wsss.choices import DEFAULT_ENCODER, Choice
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.models.checkpoint import fit_weights
-from napari_wsss.project import Project
+from napari_wsss.models.grids import on_grid, whole_step
+from napari_wsss.project import Cache, Project
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Classes, Features, Float, Image, Progress, digest, no_progress
+
+_COARSEST = 32
+"""Step of features in pixels: sides of tiles are multiples of it."""
 
 KIND = "napari-wsss segmenter 1"
 
@@ -54,10 +58,12 @@ class Recipe:
     std: tuple[float, ...] = ()
     percentiles: tuple[float, float] = (1.0, 99.0)
 
-    def network(self, context: Context) -> nn.Module:
-        """A new network with random weights."""
-        choice = Choice("segmenters", self.segmenter, dict(self.params), "segmenter")
-        made: nn.Module = choice.make(context).network(self.channels, len(self.classes))
+    def network(self, context: Context, *, begun: bool = False) -> nn.Module:
+        """A new network with random weights or, ``begun``, with those that training starts from."""
+        segmenter = Choice("segmenters", self.segmenter, dict(self.params), "segmenter").make(context)
+        made: nn.Module = segmenter.network(self.channels, len(self.classes))
+        if begun and hasattr(segmenter, "begin"):
+            segmenter.begin(made)
         return made
 
     @classmethod
@@ -98,16 +104,16 @@ class Feed:
 
     Parameters
     ----------
-    project : Project
-        Its cache keeps features.
+    cache : Cache
+        Of a project; keeps features.
     """
 
-    def __init__(self, recipe: Recipe, project: Project, context: Context) -> None:
+    def __init__(self, recipe: Recipe, cache: Cache, context: Context) -> None:
         self.recipe = recipe
         self._features: Callable[[Image], Features] | None = None
         if recipe.inputs == "features":
             choice = Choice("encoders", recipe.encoder, dict(recipe.encoder_params), "encoder")
-            self._features = DenseFeatures(choice, context, project.cache)
+            self._features = DenseFeatures(choice, context, cache)
 
     def __call__(self, image: Image) -> tuple[Float, int]:
         """float32 (c, h', w') and the step of its grid in image pixels, not yet normalised.
@@ -125,7 +131,8 @@ class Feed:
                 f"{image.name}: its features have {len(found.data)} planes, the network was trained on"
                 f" {self.recipe.channels}; train on images with as many channels"
             )
-        return found.data, int(found.stride)
+        step = whole_step(found.stride, _COARSEST)
+        return on_grid(found, step, image.shape), step
 
 
 def with_channels(channels: Float, wanted: int, name: str) -> Float:
@@ -151,6 +158,10 @@ class Trained:
     network: nn.Module
     model: str
     """Name and hash of the weights, e.g. ``plain@1a2b3c4d``."""
+    student: nn.Module | None = None
+    """The network that this one taught; where both differ they are unsure."""
+    hardness: Callable[[Tensor, tuple[int, int]], Tensor] | None = None
+    """From fused features and a size to how hard pixels are (b, h, w), in [0, 1]."""
 
     def normalised(self, x: Float) -> Tensor:
         """float32 (1, c, h, w) on the network's device."""
@@ -217,6 +228,10 @@ def measured(recipe: Recipe, samples: list[tuple[Float, Bool]]) -> Recipe:
     total = sum(int(valid.sum()) for _, valid in samples)
     if not total:
         raise UsageError("no valid pixel to train on; check the images")
+    channels = len(samples[0][0])
+    fixed = getattr(registry.load("segmenters", recipe.segmenter), "normalisation", None)
+    if fixed is not None:
+        return replace(recipe, channels=channels, mean=(fixed[0],) * channels, std=(fixed[1],) * channels)
     sums = np.sum([x[:, v].sum(1, dtype=np.float64) for x, v in samples], 0)
     squares = np.sum([(x[:, v].astype(np.float64) ** 2).sum(1) for x, v in samples], 0)
     mean = sums / total

@@ -353,13 +353,17 @@ class Prediction:
     stride : int
         Image pixels a cell: a power of two, such that there are at most 2^17 cells.
     disagreement : float16 (ceil(h / stride), ceil(w / stride)) in [0, 1] or None
-        Half the sum over classes of the deviation between views (test-time augmentation); None for one view.
+        Half the sum over classes of the deviation between views (test-time augmentation) or networks (teacher and
+        student); None for one view of one network.
+    hardness : float16 (ceil(h / stride), ceil(w / stride)) in [0, 1] or None
+        How hard the network's hardness head takes a pixel for; None where none was trained.
     """
 
     labels: Labels
     probabilities: NDArray[np.float16]
     stride: int = 1
     disagreement: NDArray[np.float16] | None = None
+    hardness: NDArray[np.float16] | None = None
 
 
 Answer = Literal["asked", "accepted", "class", "skipped"]

@@ -44,6 +44,21 @@ def test_the_unsurest_border_comes_first_with_its_reason(project):
     assert rank(project, 3, Asking(diverse=False)) == rank(project, 3, Asking(diverse=False))
 
 
+@pytest.mark.parametrize("strategy", ["hardness", "disagreement"])
+def test_a_plane_that_was_predicted_says_where_to_ask(project, strategy):
+    plane = np.zeros(SHAPE, np.float16)
+    plane[30:40, 5:15] = 0.9
+    found = halves(30)
+    project.put_result(
+        "2.png", "predicted", Prediction(found.labels, found.probabilities, 1, **{strategy: plane}), "k", MADE
+    )
+    batch = rank(project, 1, Asking(strategy, reach=2, diverse=False))
+    y0, x0, y1, x1 = batch.regions[0].box
+    assert batch.regions[0].image == "2.png"
+    assert (plane[y0:y1, x0:x1] > 0).all()
+    assert len(batch.notes) == 2  # the other images lack it
+
+
 def test_windows_of_a_batch_do_not_overlap(project):
     found = rank(project, 60, Asking(reach=2, diverse=False)).regions
     for name in {r.image for r in found}:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import os
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
 
-from napari_wsss.errors import WsssError
+from napari_wsss.errors import UsageError
 from napari_wsss.models.multi_scale_head import Seen
 from napari_wsss.prediction import predict, told_of
 from napari_wsss.prediction_files import split_names, write_masks
 from napari_wsss.project import Project
-from napari_wsss.spreading import spread
 from napari_wsss.tiled_prediction import Tiling, cell_of, predict_tiled, starts
-from napari_wsss.trained import Recipe, Trained
+from napari_wsss.trained import Recipe, Trained, read_trained
+from napari_wsss.training.learner import with_checkpoint
 from napari_wsss.training.loop import train
+from napari_wsss.training.run_folder import runs
+from napari_wsss.workers import Workers
 from tests.toy_projects import draw
 from tests.training.toy import QUICK, accepted
 
@@ -144,43 +143,41 @@ def test_masks_are_written_for_images_of_the_project_and_for_others(trained, tmp
     assert np.array(Picture.open(tmp_path / "out" / "9.png")).shape == (48, 56)
 
 
+def test_what_was_hard_and_where_the_student_differs_is_kept(tmp_path):
+    with accepted(tmp_path, 2, 2) as project:
+        train(project, replace(QUICK, steps=3, hardness=True), device="cpu")
+        predict(project, device="cpu")
+        plain = project.result("0.png", "predicted")
+        assert plain.disagreement is None
+        assert 0 < plain.hardness.min() < plain.hardness.max() < 1
+        assert len(predict(project, device="cpu", student=True).predicted) == 2
+        assert predict(project, device="cpu", student=True).up_to_date == 2
+        found = project.result("0.png", "predicted")
+        assert np.array_equal(found.labels, plain.labels)  # the teacher alone answers
+        assert np.array_equal(found.probabilities, plain.probabilities)
+        assert np.array_equal(found.hardness, plain.hardness)
+
+        run = runs(project.folder)[0]
+        both = with_checkpoint(read_trained(run.weights), run.checkpoint, "cpu", True)
+        x = both.normalised(project.image("0.png").channels)
+        with torch.no_grad():
+            teacher, student = (net(x, (48, 56)).logits.softmax(1)[0] for net in (both.network, both.student))
+        assert np.allclose(found.disagreement, (teacher - student).abs().sum(0) / 2, atol=2e-3)
+        assert found.disagreement.max() > 0
+
+        run.checkpoint.unlink()
+        with pytest.raises(UsageError, match="no student to compare with"):
+            predict(project, device="cpu", student=True)
+        predict(project, device="cpu", again=True)
+        assert project.result("0.png", "predicted").hardness is None
+
+
 def test_threads_of_an_executor_predict_the_same(trained):
     with Project.open(trained) as project:
         predict(project, device="cpu", again=True)
         alone = project.result("3.png", "predicted").labels
-        spread_out = predict(project, device="cpu", again=True, make_executor=lambda: ThreadPoolExecutor(2))
+        spread_out = predict(
+            project, device="cpu", again=True, workers=Workers(lambda: ThreadPoolExecutor(2), lambda: 2)
+        )
         assert len(spread_out.predicted) == 6
         assert np.array_equal(project.result("3.png", "predicted").labels, alone)
-
-
-# --------------------------------------------------------------------------- workers that die
-
-
-def _die_once(marker: str, number: int) -> int:
-    if number == 3 and not Path(marker).exists():
-        Path(marker).touch()
-        os._exit(9)
-    return number * number
-
-
-class _DieOnce:
-    def __init__(self, marker: Path) -> None:
-        self.marker = str(marker)
-
-    def __call__(self, number: int) -> int:
-        return _die_once(self.marker, number)
-
-
-def _always_die(number: int) -> int:
-    os._exit(9)
-
-
-def test_a_worker_that_is_killed_in_the_middle_costs_nothing(tmp_path):
-    work = _DieOnce(tmp_path / "marker")
-    found = dict(spread(work, list(range(8)), lambda: ProcessPoolExecutor(2)))
-    assert (tmp_path / "marker").exists()
-    assert found == {n: n * n for n in range(8)}
-    with pytest.raises(BrokenProcessPool), ProcessPoolExecutor(1) as executor:
-        executor.submit(_always_die, 1).result()
-    with pytest.raises(WsssError, match="workers died 4 times"):
-        list(spread(_always_die, [1], lambda: ProcessPoolExecutor(1)))

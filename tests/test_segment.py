@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.io import imread
 
+from napari_wsss.close_up import look
 from napari_wsss.errors import UsageError
 from napari_wsss.models.prompts import Prediction, Prompt
 from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
-from napari_wsss.segment import segment
+from napari_wsss.segment import Seen, segment, segment_file, segment_large
 from napari_wsss.types import Image
 
 
@@ -138,7 +140,7 @@ def test_many_channels_are_used():
 class Fixed:
     """Answers every prompt with the same masks."""
 
-    model, side = "fixed", 4
+    model, side, looks_twice = "fixed", 4, False
 
     def __init__(self, masks, scores):
         self.answer = Prediction(
@@ -240,7 +242,83 @@ def test_a_click_far_off_the_last_mask_forgets_it():
     assert predictor.prompts[1].mask_logits is None
 
 
+def test_who_looks_twice_is_shown_its_first_answer_once():
+    predictor = Recorded([disc((60, 60), 20, 20, 10)], [0.9])
+    predictor.looks_twice = True
+    segment(noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True), (20, 28, True)], [], predictor)
+    assert [(len(p.points), p.mask_logits is None) for p in predictor.prompts] == [(1, True), (1, False), (2, False)]
+    predictor.prompts.clear()
+    segment(noisy(disc((60, 60), 20, 20, 10)), [], [(10, 10, 30, 30)], predictor)
+    assert len(predictor.prompts) == 1
+
+
 def test_a_click_off_the_object_waits_for_the_first_on_it():
     predictor = Recorded([disc((60, 60), 20, 20, 10)], [0.9])
     segment(noisy(disc((60, 60), 20, 20, 10)), [(50, 50, False), (20, 20, True)], [], predictor)
     assert [p.positive.tolist() for p in predictor.prompts] == [[False, True]]
+
+
+def looking(image: Image, asked: list):
+    """Parts of an image as `segment_large` sees them, each looked at once; what was read is noted."""
+    known: dict = {}
+
+    def read(box):
+        asked.append(box)
+        y0, x0, y1, x1 = box
+        return Image("i", "k", image.channels[:, y0:y1, x0:x1], image.valid[y0:y1, x0:x1], (0, 0, 0))
+
+    def see(part):
+        if part not in known:
+            shown = look(read, part)
+            known[part] = Seen(shown, RandomWalkerPrompt().embed(shown))
+        return known[part]
+
+    return see
+
+
+def in_large(image: Image, points, boxes=(), asked=None) -> np.ndarray:
+    see = looking(image, [] if asked is None else asked)
+    (y0, x0), found = segment_large(image.shape, points, boxes, RandomWalkerPrompt(), see)
+    mask = np.zeros(image.shape, bool)
+    mask[y0 : y0 + found.shape[0], x0 : x0 + found.shape[1]] = found
+    return mask
+
+
+def test_a_small_object_of_a_large_image_is_found_from_the_part_around_the_click_alone():
+    truth, asked = disc((2600, 3000), 1300, 2900, 40), []
+    image = noisy(truth)
+    assert iou(in_large(image, [(1310, 2890, True)], asked=asked), truth) > 0.9
+    assert asked == [(1024, 1976, 2048, 3000)]
+    assert iou(in_large(image, [], [(1255, 2855, 1345, 2945)]), truth) > 0.9
+
+
+def test_an_object_larger_than_the_part_is_found_in_a_larger_one():
+    truth = disc((2600, 2600), 1300, 1300, 700)
+    found = in_large(noisy(truth), [(1300, 1300, True)])
+    assert iou(found, truth) > 0.95
+
+
+def test_clicks_beside_an_object_of_a_large_image_take_away_and_far_ones_change_nothing():
+    left, right = disc((2000, 2000), 1000, 960, 40), disc((2000, 2000), 1000, 1036, 40)
+    image, on = noisy(left | right), (1000, 960, True)
+    assert in_large(image, [on, (1000, 1036, True)])[1000, 1036]
+    one = in_large(image, [on, (1000, 1036, False)])
+    assert one[1000, 960]
+    assert not one[1000, 1036]
+    assert np.array_equal(in_large(image, [on, (1000, 1036, False), (5, 5, False)]), one)
+
+
+def test_boxes_far_apart_in_a_large_image_are_united():
+    truth = disc((2000, 3000), 100, 100, 40) | disc((2000, 3000), 1900, 2900, 40)
+    found = in_large(noisy(truth), [], [(55, 55, 145, 145), (1855, 2855, 1945, 2945)])
+    assert iou(found, truth) > 0.85
+
+
+def test_a_large_file_is_segmented_to_a_mask_of_its_size(tmp_path):
+    truth = disc((1700, 1800), 900, 900, 50)
+    tifffile.imwrite(tmp_path / "a.tif", (noisy(truth).channels[0] * 255).astype(np.uint8))
+    count = segment_file(tmp_path / "a.tif", "", [(900, 900, True)], [], RandomWalkerPrompt(), tmp_path / "m.png")
+    mask = imread(tmp_path / "m.png") > 0
+    assert mask.shape == truth.shape
+    assert mask.sum() == count
+    assert iou(mask, truth) > 0.9

@@ -1,4 +1,4 @@
-"""Where flipped views of the image are answered differently (needs predictions of several views)."""
+"""Where flipped views, or teacher and student, answer differently (needs ``predict --views 4`` or ``--student``)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from napari_wsss.protocols import Doubt
 
 
 class Disagreement(Plain):
-    """Mean disagreement between views over the region."""
+    """Mean disagreement between views, or between teacher and student, over the region."""
 
     def __call__(self, doubt: Doubt) -> NDArray[np.float64]:
         if doubt.disagreement is None:
-            raise CannotFeed(f"{doubt.name}: was predicted from one view; use `napari-wsss predict --views 4`")
+            raise CannotFeed(
+                f"{doubt.name}: was predicted from one view of one network; use `napari-wsss predict --views 4` or"
+                " `--student`"
+            )
         return box_mean(doubt.disagreement, doubt.reach)
 
 

@@ -17,7 +17,11 @@ from napari_wsss.bench._machine import machine
 from napari_wsss.bench._rows import Row, Setting
 from napari_wsss.errors import UsageError
 
-__all__ = ["Row", "Setting", "machine", "measure", "names", "summary"]
+__all__ = ["HOURS", "Row", "Setting", "machine", "measure", "names", "summary"]
+
+
+HOURS = ("asking", "learn", "losses")
+"""Benchmarks that train many times; they run when they are named only."""
 
 
 def names() -> tuple[str, ...]:

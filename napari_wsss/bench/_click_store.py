@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from napari_wsss.bench._finished import Finished
 from napari_wsss.errors import WsssError
 
 
@@ -47,8 +47,6 @@ class Simulation:
 class ClickStore:
     """Simulations in ``FOLDER/clicks.jsonl``; each is on the disk when :meth:`put` returns.
 
-    A line that was cut off by the end of a process does not count: that object is simulated again.
-
     Raises
     ------
     WsssError
@@ -57,37 +55,21 @@ class ClickStore:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "clicks.jsonl"
-        self._found: dict[str, Simulation] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
-            whole, newline, cut_off = text.rpartition("\n")
-            if cut_off:
-                self.file.write_text(whole + newline, encoding="utf-8")
-        except OSError as error:
-            raise WsssError(f"{self.file}: {error.strerror or error}") from error
-        for number, line in enumerate(whole.splitlines(), 1):
-            simulation = self._read(line, number)
-            self._found[simulation.key] = simulation
+        self._rows = Finished(self.file, "clicks")
 
     def get(self, key: str) -> Simulation | None:
         """The simulation of this key, or None where it has not been made."""
-        return self._found.get(key)
+        found = self._rows.get(key)
+        if found is None:
+            return None
+        try:
+            values = dict(found)
+            y0, x0, y1, x1 = values.pop("box")
+            return Simulation(box=(y0, x0, y1, x1), ious=tuple(values.pop("ious")), **values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WsssError(f"{self.file}: {key} is no result of bench clicks; remove the file") from error
 
     def put(self, simulation: Simulation) -> None:
         """Write one simulation."""
-        line = json.dumps(asdict(simulation), ensure_ascii=False)
-        try:
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise WsssError(f"{self.file}: {error.strerror or error}") from error
-        self._found[simulation.key] = simulation
-
-    def _read(self, line: str, number: int) -> Simulation:
-        try:
-            found = json.loads(line)
-            y0, x0, y1, x1 = found.pop("box")
-            return Simulation(box=(y0, x0, y1, x1), ious=tuple(found.pop("ious")), **found)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WsssError(f"{self.file}, line {number}: is no result of bench clicks; remove the file") from error
+        told = asdict(simulation)
+        self._rows.put(told.pop("key"), told)

@@ -65,8 +65,8 @@ def land(size: int, rng: Random) -> tuple[NDArray[np.uint8], Labels]:
     return _eight_bit(colour), mask
 
 
-def write_sets(folder: Path, images: int = 6, size: int = 256) -> tuple[Path, ...]:
-    """Two drawn sets below ``folder``, laid out as ``--set`` wants them."""
+def write_sets(folder: Path, images: int = 6, size: int = 256, tests: int = 0) -> tuple[Path, ...]:
+    """Two drawn sets below ``folder``, laid out as ``--set`` wants them, with so many test images more."""
     made = []
     for name, classes, draw in (
         ("drawn_cells", ("background", "cell"), cells),
@@ -75,13 +75,14 @@ def write_sets(folder: Path, images: int = 6, size: int = 256) -> tuple[Path, ..
         own = folder / name
         for part in ("images", "masks"):
             (own / part).mkdir(parents=True)
-        stems = [f"{name}_{i}" for i in range(images)]
+        stems = [f"{name}_{i}" for i in range(images + tests)]
         for i, stem in enumerate(stems):
             picture, mask = draw(size, np.random.default_rng([i, len(name)]))
             Picture.fromarray(picture).save(own / "images" / f"{stem}.png")
             Picture.fromarray(mask.astype(np.uint8)).save(own / "masks" / f"{stem}.png")
         (own / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
-        (own / "train.txt").write_text("\n".join(stems) + "\n", encoding="utf-8")
+        (own / "train.txt").write_text("\n".join(stems[:images]) + "\n", encoding="utf-8")
+        (own / "test.txt").write_text("\n".join(stems[images:]) + "\n", encoding="utf-8")
         made.append(own)
     return tuple(made)
 

@@ -31,7 +31,10 @@ FeaturesOf = Callable[[Path], NDArray[np.float32]]
 
 
 def main(task: dict[str, Any]) -> None:
-    """Label every image of a task: ``images``, ``classes``, ``points`` or ``scribbles``, ``out``, ``threads``."""
+    """Learn from a task's ``images`` by ``points`` or ``scribbles``; label ``asked`` (default: the same) into ``out``.
+
+    Further keys: ``classes``, ``threads``.
+    """
     images = [Path(p) for p in task["images"]]
     threads = int(task["threads"])
 
@@ -45,7 +48,7 @@ def main(task: dict[str, Any]) -> None:
         else [_stroked(Path(task["scribbles"]), path) for path in images]
     )
     forest = _taught(images, hints, features, threads)
-    for path in images:
+    for path in [Path(p) for p in task.get("asked", task["images"])]:
         x = features(path)
         answer = forest.predict(x.reshape(-1, x.shape[-1])).reshape(x.shape[:2])
         Picture.fromarray(answer.astype(np.uint8)).save(Path(task["out"]) / f"{path.stem}.png")

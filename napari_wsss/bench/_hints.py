@@ -19,7 +19,9 @@ from scipy import ndimage
 from skimage.graph import MCP
 from skimage.morphology import skeletonize
 
+from napari_wsss.bench._rows import Setting
 from napari_wsss.bench._sets import ImageSet
+from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import TruthFolder
 from napari_wsss.types import Bool, Class, Classes, Labels
 
@@ -56,6 +58,21 @@ def write_hints(of: ImageSet, folder: Path, *, hurry: bool = False, seed: int = 
         writer = csv.writer(file)
         writer.writerow(("image", "y", "x", "class"))
         writer.writerows(rows)
+
+
+def hints_of(of: ImageSet, made: Path, setting: Setting) -> Path:
+    """The folder with a set's hints: those that were given, else made from its masks."""
+    if setting.hints is None:
+        write_hints(of, made, hurry=setting.hurry)
+        return made
+    own = setting.hints / of.name
+    found = own if own.is_dir() else setting.hints
+    if found is setting.hints and len(setting.sets) > 1:
+        raise UsageError(f"{setting.hints}: no folder {of.name} with that set's hints")
+    missing = [name for name in ("points.csv", "scribbles") if not (found / name).exists()]
+    if missing:
+        raise UsageError(f"{found}: no {missing[0]}; a folder of hints has points.csv and scribbles/")
+    return found
 
 
 def regions(mask: Labels, objects: NDArray[Any] | None, most: int) -> Iterator[tuple[int, tuple[slice, slice], Bool]]:

@@ -40,6 +40,12 @@ class Setting:
         Simulate so many annotators who click beside the centre, too.
     results : Path or None
         Folder of finished simulations; None = in the user's cache folder.
+    segmenter : str or None
+        Of ``learn``, ``losses`` and ``asking``; None = each benchmark's own choice.
+    minutes : float or None
+        CPU minutes of each training there.
+    seeds : int or None
+        Repetitions there.
     note : callable
         Gets one line on what is left out, and why.
     """
@@ -54,6 +60,9 @@ class Setting:
     of_class: str | None = None
     jitter: int = 0
     results: Path | None = None
+    segmenter: str | None = None
+    minutes: float | None = None
+    seeds: int | None = None
     note: Callable[[str], None] = no_note
 
 

@@ -49,9 +49,9 @@ def need_sklearn(bench: str) -> None:
         raise WsssError(f"bench {bench} compares with scikit-learn, which is not installed: pip install scikit-learn")
 
 
-def job(module: str, arguments: Sequence[str], threads: int | None = None) -> tuple[float, str]:
+def job(module: str, arguments: Sequence[str], threads: int | None = None, **variables: str) -> tuple[float, str]:
     """Wall seconds and standard output of ``python -m module`` in a fresh process, interpreter start and imports
-    included.
+    included. ``variables`` are set in its environment.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def job(module: str, arguments: Sequence[str], threads: int | None = None) -> tu
         [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
-        env=environment(threads),
+        env={**environment(threads), **variables},
         check=False,
     )
     seconds = time.perf_counter() - start

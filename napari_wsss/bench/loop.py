@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from napari_wsss.bench._drawn import write_sets
-from napari_wsss.bench._hints import classes_of, write_hints
+from napari_wsss.bench._hints import classes_of, hints_of
 from napari_wsss.bench._rows import Row, Setting, cost, score
 from napari_wsss.bench._sets import ImageSet, read_set
 from napari_wsss.bench._timing import has_cuda, job, need_sklearn
@@ -38,26 +38,11 @@ def measure(setting: Setting) -> Iterator[Row]:
         sets = [read_set(path) for path in setting.sets or write_sets(work / "drawn")]
         total = len(sets) * len(KINDS)
         for n, of in enumerate(sets):
-            hints = _hints(of, work / "hints" / of.name, setting)
+            hints = hints_of(of, work / "hints" / of.name, setting)
             for m, kind in enumerate(KINDS):
                 setting.progress(n * len(KINDS) + m, total, f"loop {of.name} {kind}")
                 yield from _one_kind(of, kind, hints, work / of.name / kind, setting)
         setting.progress(total, total, "loop")
-
-
-def _hints(of: ImageSet, made: Path, setting: Setting) -> Path:
-    """The folder with a set's hints: those that were given, else made from its masks."""
-    if setting.hints is None:
-        write_hints(of, made, hurry=setting.hurry)
-        return made
-    own = setting.hints / of.name
-    found = own if own.is_dir() else setting.hints
-    if found is setting.hints and len(setting.sets) > 1:
-        raise UsageError(f"{setting.hints}: no folder {of.name} with that set's hints")
-    missing = [name for name in ("points.csv", "scribbles") if not (found / name).exists()]
-    if missing:
-        raise UsageError(f"{found}: no {missing[0]}; a folder of hints has points.csv and scribbles/")
-    return found
 
 
 def _one_kind(of: ImageSet, kind: str, hints: Path, work: Path, setting: Setting) -> Iterator[Row]:

@@ -17,7 +17,8 @@ def add_commands(commands: Any) -> None:
         help="measure speed and quality beside named references",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure speed and quality, each beside a named reference in the same run. A ratio above 1 is\n"
-        "better than the reference. Without NAME all benchmarks run, one after another.",
+        "better than the reference. Without NAME all benchmarks run, one after another,\n"
+        "but for those that take hours (asking, learn, losses).",
         epilog=_benchmarks(),
     )
     bench.add_argument("name", nargs="?", metavar="NAME", help="one of those below; default: all")
@@ -44,7 +45,17 @@ def add_commands(commands: Any) -> None:
     clicks.add_argument("--model", metavar="NAME", help="what is measured as ours (default: the embedded model)")
     clicks.add_argument("--class", dest="of_class", metavar="NAME", help="click on this class, where a set names it")
     clicks.add_argument("--jitter", type=_count, default=0, metavar="N", help="also N annotators who miss the centre")
-    clicks.add_argument("--out", type=Path, metavar="DIR", help="finished objects, to go on from (default: the cache)")
+    learning = bench.add_argument_group("options of learn, losses and asking")
+    learning.add_argument("--segmenter", metavar="NAME", help="default: learn the product's; losses and asking frozen")
+    learning.add_argument("--minutes", type=_minutes, metavar="M", help="CPU minutes of a training (learn 5, losses 2)")
+    learning.add_argument("--seeds", type=_count, metavar="N", help="repetitions (losses 3, asking 5)")
+    bench.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="of clicks, learn, losses, asking: finished rows, to go on from (default: the cache)",
+    )
+    bench.add_argument("--markdown", type=Path, metavar="FILE", help="also write the rows as a table, anew after each")
     options.add_json(bench)
     bench.set_defaults(run=_bench)
 
@@ -55,6 +66,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
+
+
 def _benchmarks() -> str:
     from napari_wsss import bench
 
@@ -63,6 +84,7 @@ def _benchmarks() -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from napari_wsss import bench
+    from napari_wsss.bench._tables import as_markdown
 
     if arguments.hints and not arguments.sets:
         raise UsageError("--hints needs --set: they are hints for the images of a set")
@@ -79,6 +101,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         of_class=arguments.of_class,
         jitter=arguments.jitter,
         results=arguments.out,
+        segmenter=arguments.segmenter and arguments.segmenter.replace("-", "_"),
+        minutes=arguments.minutes,
+        seeds=arguments.seeds,
         note=lambda line: print(f"napari-wsss: {line}", file=sys.stderr),
     )
     if arguments.name and arguments.name not in bench.names():
@@ -91,6 +116,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         if arguments.name is None:
             row["what"] = f"{name}.{row['what']}"
         rows.append(row)
+        if arguments.markdown is not None:
+            arguments.markdown.write_text(as_markdown(rows), encoding="utf-8")
         if not arguments.json:
             print(_line(row), flush=True)
     if arguments.json:
@@ -103,7 +130,7 @@ def _measured(wanted: str | None, setting: Any) -> Any:
     from napari_wsss import bench
 
     failed = None
-    for name in [wanted] if wanted else bench.names():
+    for name in [wanted] if wanted else [n for n in bench.names() if n not in bench.HOURS]:
         try:
             for row in bench.measure(name, setting):
                 yield name, row.as_json()

@@ -6,12 +6,15 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from napari_wsss import registry
 from napari_wsss.errors import UsageError
 from napari_wsss.types import Box4, Progress
+from napari_wsss.workers import Workers, processes, scheduler
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +29,29 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", nargs="+", metavar="NAME", help="only these images (default: all)")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that compute (default: this one)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a dask scheduler, whose workers compute, e.g. tcp://head:8786"
+    )
+
+
+@contextmanager
+def workers(arguments: argparse.Namespace) -> Iterator[Workers | None]:
+    """Who computes; None = this process."""
+    if arguments.workers < 0:
+        raise UsageError(f"--workers {arguments.workers}: a number of processes from 0 on")
+    if arguments.scheduler and arguments.workers:
+        raise UsageError("--scheduler brings its own workers; leave out --workers")
+    if arguments.scheduler:
+        with scheduler(arguments.scheduler) as found:
+            yield found
+    else:
+        yield processes(arguments.workers) if arguments.workers else None
 
 
 def comma_separated(text: str) -> list[str]:

@@ -27,6 +27,7 @@ def add_commands(commands: Any) -> None:
     options.add_images(run)
     run.add_argument("--again", action="store_true", help="also what is up to date, with all labels of today")
     options.add_device(run)
+    options.add_workers(run)
     options.add_json(run)
     run.set_defaults(run=_run)
 
@@ -67,10 +68,10 @@ def _run(arguments: argparse.Namespace) -> int:
         again=arguments.again,
         device=arguments.device,
     )
-    with Project.open(arguments.project) as project:
+    with Project.open(arguments.project) as project, options.workers(arguments) as workers:
         if not project.records():
             raise UsageError(f"{arguments.project} has no images; add some with `napari-wsss add`")
-        report = run(project, plan, options.progress_bar())
+        report = run(project, plan, options.progress_bar(), workers)
     for line in [*report.skipped, *report.failed]:
         print(line, file=sys.stderr)
     if arguments.json:

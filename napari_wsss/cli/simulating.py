@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ def add_commands(commands: Any) -> None:
     simulate.add_argument("--labels", choices=("regions", "class", "points"), default="regions")
     simulate.add_argument("--budget", type=float, default=0.05, metavar="SHARE", help="of all pixels (default: 0.05)")
     simulate.add_argument("--rounds", type=int, default=5, metavar="R")
+    simulate.add_argument(
+        "--spacing", choices=("even", "growing"), default="even", help="budgets of the rounds (default: even)"
+    )
     simulate.add_argument("--seeds", type=int, default=5, metavar="N")
     simulate.add_argument("--test", type=options.existing, metavar="FILE", help="names of test images, one a line")
     simulate.add_argument("--reach", type=int, default=0, metavar="PIXELS", help="half side of a region")
@@ -46,12 +49,12 @@ def _simulate(arguments: argparse.Namespace) -> int:
     from napari_wsss.project import Project
     from napari_wsss.simulation import Play, simulate, summary
     from napari_wsss.simulation.curve import CEILING
-    from napari_wsss.training import Training, with_values
+    from napari_wsss.simulation.play import REFIT
+    from napari_wsss.training import with_values
 
     params = options.parameters(arguments.param)
-    training = Training(
-        segmenter=arguments.segmenter, params=params.get("segmenter", {}), steps=arguments.steps, held_out=0.0
-    )
+    params_of = params.get("segmenter", {})
+    training = replace(REFIT, segmenter=arguments.segmenter, params=params_of, steps=arguments.steps)
     with Project.open(arguments.project) as project:
         play = Play(
             tuple((s.replace("-", "_") for s in arguments.strategy) if arguments.strategy else Play.strategies),
@@ -62,6 +65,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             with_values(training, params.get("training", {})),
             _test_names(project, arguments.test),
             arguments.reach,
+            arguments.spacing,
         )
         rows = simulate(
             project, arguments.oracle, play, device=arguments.device, progress=options.progress_bar(arguments.json)

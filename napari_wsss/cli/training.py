@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.cli import options
 from napari_wsss.errors import UsageError, WsssError
 
@@ -27,21 +28,26 @@ def _add_train(commands: Any) -> None:
         help="fit a segmenter to the labels",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Fit a segmenter to accepted masks, weak labels and unlabelled images, in runs/N of the project.",
-        epilog=options.methods("segmenters", "segmenters", "plain"),
+        epilog=options.methods("segmenters", "segmenters", DEFAULT_SEGMENTER),
     )
     train.add_argument("project", type=Path, metavar="PROJECT")
     train.add_argument("--steps", type=int, metavar="N", help="end after so many steps")
     train.add_argument("--minutes", type=float, metavar="M", help="end after so many minutes (default: 5)")
     train.add_argument("--resume", action="store_true", help="go on with the newest run from its last checkpoint")
-    train.add_argument("--segmenter", default="plain", metavar="NAME", help="default: plain")
+    train.add_argument("--segmenter", default=DEFAULT_SEGMENTER, metavar="NAME", help=f"default: {DEFAULT_SEGMENTER}")
     train.add_argument("--encoder", metavar="NAME", help="encoder of the frozen features")
     train.add_argument(
         "--param",
         action="append",
         metavar="GROUP.PARAMETER=VALUE",
-        help="segmenter.size=small, or training.tile=256 (see docs/training.md)",
+        help="segmenter.width=48, or training.tile=256 (see docs/training.md)",
     )
     options.add_device(train)
+    train.add_argument("--devices", type=int, default=1, metavar="N", help="processes here, one a device (default: 1)")
+    train.add_argument(
+        "--nodes", type=int, default=1, metavar="M", help="machines, each runs this command (default: 1)"
+    )
+    train.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into the run's folder")
     options.add_json(train)
     train.set_defaults(run=_train)
 
@@ -53,7 +59,8 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--out", type=Path, metavar="DIR", help="also write DIR/STEM.png (and .tif with a CRS)")
     predict.add_argument("--weights", type=options.existing, metavar="FILE", help="default: the newest run's")
     predict.add_argument("--views", type=int, choices=(1, 2, 4), default=1, help="flipped views that are averaged")
-    predict.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: this one)")
+    predict.add_argument("--student", action="store_true", help="keep where the run's student disagrees, for `next`")
+    options.add_workers(predict)
     predict.add_argument("--again", action="store_true", help="also what is up to date")
     options.add_device(predict)
     options.add_json(predict)
@@ -86,8 +93,10 @@ def _add_next(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from napari_wsss.project import Project
+    if arguments.own_process and hasattr(os, "nice"):
+        os.nice(_NICE)  # before anything heavy is loaded
     from napari_wsss.training import Training, train, with_values
+    from napari_wsss.training.team import opened
 
     params = options.parameters(arguments.param)
     for group in params:
@@ -100,15 +109,22 @@ def _train(arguments: argparse.Namespace) -> int:
             encoder=arguments.encoder,
             steps=arguments.steps,
             minutes=arguments.minutes,
+            tensorboard=arguments.tensorboard,
         ),
         params.get("training", {}),
     )
-    if arguments.own_process and hasattr(os, "nice"):
-        os.nice(_NICE)
-    with Project.open(arguments.project) as project:
+    team = _team(arguments)
+    with opened(arguments.project, team) as project:
         report = train(
-            project, begun, device=arguments.device, resume=arguments.resume, progress=options.progress_bar()
+            project,
+            begun,
+            device=arguments.device,
+            resume=arguments.resume,
+            progress=options.progress_bar(quiet=not team.leads),
+            team=team,
         )
+    if not team.leads:
+        return 0
     for line in report.unreadable:
         print(line, file=sys.stderr)
     if arguments.json:
@@ -119,9 +135,22 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     print(
         f"{report.run}: {report.ended} after {report.steps} steps ({report.epochs} epochs, {report.seconds:.0f} s)"
-        f" on {report.images} images; {found}"
+        f" on {report.images} images; {found}\nwith {report.used}"
     )
     return 0
+
+
+def _team(arguments: argparse.Namespace) -> Any:
+    """The processes that train together; with several devices this command is begun again for each of the others."""
+    from napari_wsss.training.team import ALONE, Together
+
+    if arguments.devices < 1 or arguments.nodes < 1:
+        raise UsageError("--devices and --nodes: at least 1")
+    if arguments.devices * arguments.nodes == 1:
+        return ALONE
+    if not arguments.own_process:
+        raise UsageError("--devices and --nodes: only from a command line of their own")
+    return Together(arguments.device, arguments.devices, arguments.nodes)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -130,7 +159,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from napari_wsss.prediction_files import split_names, write_masks
     from napari_wsss.project import Project
 
-    with Project.open(arguments.project) as project:
+    with Project.open(arguments.project) as project, options.workers(arguments) as workers:
         names, files = split_names(project, arguments.images)
         if files and arguments.out is None:
             raise UsageError(f"{files[0]} is not in the project; say with --out DIR where its mask goes")
@@ -140,8 +169,9 @@ def _predict(arguments: argparse.Namespace) -> int:
             weights=arguments.weights,
             device=arguments.device,
             views=arguments.views,
+            student=arguments.student,
             again=arguments.again,
-            make_executor=_processes(arguments.workers),
+            workers=workers,
             progress=options.progress_bar(),
         )
         written = 0
@@ -169,22 +199,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _processes(count: int) -> Any:
-    """What makes an executor of so many new processes (torch does not survive a fork); None for 0."""
-    if count <= 0:
-        return None
-
-    def make() -> Any:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-
-    return make
-
-
 def _next(arguments: argparse.Namespace) -> int:
-    from napari_wsss.active_learning import Asking, answer, next_regions
+    from napari_wsss.active_learning import Asking, answer, features_of, next_regions
     from napari_wsss.project import Project
 
     asking = Asking(
@@ -205,7 +221,7 @@ def _next(arguments: argparse.Namespace) -> int:
         if arguments.whole:
             _show_images(project, arguments.regions, arguments.json)
             return 0
-        features = _features(project) if asking.diverse else None
+        features = features_of(project) if asking.diverse else None
         batch = next_regions(
             project,
             arguments.regions,
@@ -244,16 +260,6 @@ def _said(classes: Any, text: str) -> tuple[int, Any]:
     if known is None:
         raise UsageError(f"--answer {text!r}: no class {said!r}; there are: {', '.join(classes.names)}")
     return int(number), known
-
-
-def _features(project: Any) -> Any:
-    from napari_wsss.choices import DEFAULT_ENCODER, Choice
-    from napari_wsss.dense_features import DenseFeatures
-    from napari_wsss.protocols import Context
-
-    name = project.settings.encoder or DEFAULT_ENCODER
-    params = {**project.settings.params.get(name, {})}
-    return DenseFeatures(Choice("encoders", name, params, "encoder"), Context(project.classes), project.cache)
 
 
 def _show(batch: Any, as_json: bool, classes: Any) -> None:

@@ -29,6 +29,8 @@ class LabelledPixels:
     mean, scale : float32 (d,)
         Of pixels drawn from everywhere: hinted pixels alone lie in the middle of things, and a head
         standardised by them extrapolates wildly at every edge.
+    guessed : bool (n,)
+        Background that nobody gave: the surroundings of an object that a model was asked for.
     plain : int
         Labelled pixels that do not come from objects that a model was asked for.
     """
@@ -38,11 +40,18 @@ class LabelledPixels:
     images: Tensor
     mean: Tensor
     scale: Tensor
+    guessed: Tensor
     plain: int
 
     def part(self, keep: Tensor) -> LabelledPixels:
         """The pixels that a mask or an index (m,) keeps."""
-        return replace(self, features=self.features[keep], classes=self.classes[keep], images=self.images[keep])
+        return replace(
+            self,
+            features=self.features[keep],
+            classes=self.classes[keep],
+            images=self.images[keep],
+            guessed=self.guessed[keep],
+        )
 
     def without_last(self, n: int) -> LabelledPixels:
         """The same pixels without the last n features."""

@@ -37,6 +37,7 @@ _PROBE = 6000  # labelled pixels on which position and size are decided
 _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
+_CREDIBLE = 0.5  # chance of background below which the surroundings of an asked object teach nothing
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
 
@@ -93,6 +94,10 @@ class Pooled:
         """The embedded model where it is asked, else ''."""
         return self._predictor.model if self._predictor is not None else ""
 
+    @property
+    def _ground(self) -> int | None:
+        return self.context.classes.background
+
     @cached_property
     def _predictor(self) -> EmbeddedPredictor | None:
         asks = self.params.objects == "auto" and self.context.classes.background is not None
@@ -111,7 +116,7 @@ class Pooled:
             raise CannotFeed("labels of at least two classes are needed somewhere in the project")
         n = len(self.context.classes)
         position, size = self._decide(pixels)
-        pixels = pixels if position else pixels.without_last(_POSITION)
+        pixels = self._credible(pixels if position else pixels.without_last(_POSITION), n, size)
         head = fit_head(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
         seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
         return {**to_state(head), "position": np.array([position]), "seen": seen}
@@ -148,20 +153,22 @@ class Pooled:
 
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
-        features, classes, images, anywhere, plain = [], [], [], [], 0
+        features, classes, images, guessed, anywhere, plain = [], [], [], [], [], 0
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         abreast = workers() if self.device.type == "cpu" else 1
         for i, (sample, said) in enumerate(side_by_side(self._said, samples, abreast)):
             self.context.progress(i, len(samples), "reading labelled pixels")
             label = self._seeds(sample, stand_in)
             plain += min(int((label > 0).sum()), self.params.pixels)
-            label = np.where((label == 0) & (said > 0), said, label)
+            given, label = label, np.where((label == 0) & (said > 0), said, label)
             if label.any():
                 grid = FeatureGrid(self._with_position(sample), sample.features.stride)
                 rows, columns = _drawn(label > 0, self.params.pixels, rng)
                 features.append(grid.at(rows, columns))
                 classes.append(torch.as_tensor(label[rows, columns].astype(np.int64) - 1))
                 images.append(torch.full((len(rows),), i))
+                around = (given == 0) & (label == self._ground)
+                guessed.append(torch.as_tensor(around[rows, columns]))
                 anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
             sample.forget()
         if not features:
@@ -173,6 +180,7 @@ class Pooled:
             torch.cat(images).to(self.device),
             look.mean(0),
             look.std(0, correction=0).clamp(min=1e-4),
+            torch.cat(guessed).to(self.device),
             plain,
         )
 
@@ -209,6 +217,19 @@ class Pooled:
         y = ((torch.arange(h, device=self.device) + 0.5) / h * 2 - 1)[:, None].expand(h, w)
         x = ((torch.arange(w, device=self.device) + 0.5) / w * 2 - 1)[None].expand(h, w)
         return torch.cat([data, torch.stack([y, x.abs(), torch.hypot(y, x)])])
+
+    def _credible(self, pixels: LabelledPixels, n: int, size: str) -> LabelledPixels:
+        """Without those surroundings of asked objects that look like an object to a head that was not told of them.
+
+        Around a clicked nucleus lie others that nobody clicked.
+        """
+        told = pixels.part(~pixels.guessed)
+        if not pixels.guessed.any() or len(torch.unique(told.classes)) < 2 or self._ground is None:
+            return pixels
+        first = fit_head(told, n, self.sizes[size], self.context.seed, self.context.progress)
+        with torch.inference_mode():
+            chance = first(pixels.features).softmax(1)[:, self._ground - 1]
+        return pixels.part(~pixels.guessed | (chance >= _CREDIBLE))
 
     def _decide(self, pixels: LabelledPixels) -> tuple[bool, str]:
         """Whether position helps, and which size of head, by the log loss on held-out images."""

@@ -65,7 +65,14 @@ class SegmentationNetwork(nn.Module):
     classes : int
     lateral, width : int
         Of the head.
+
+    Attributes
+    ----------
+    pace : float
+        Learning rate of the encoder as a share of the head's.
     """
+
+    pace = 1.0
 
     def __init__(self, encoder: nn.Module, classes: int, lateral: int, width: int) -> None:
         super().__init__()

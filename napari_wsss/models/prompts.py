@@ -80,7 +80,13 @@ class PromptPredictor(Protocol):
 
     ``side`` is the side of the square low-resolution frame: the image scaled so that its longer side
     fills the frame, padded at the bottom or the right (256 for the models of segment-anything).
+
+    ``looks_twice`` says whether its answer to a first click gets better when it is asked again with that
+    answer as the first guess, since then it knows how large the object is.
     """
+
+    @property
+    def looks_twice(self) -> bool: ...
 
     @property
     def model(self) -> str:

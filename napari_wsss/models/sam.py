@@ -162,6 +162,8 @@ class LoadedSam:
         What of the checkpoint was left aside.
     """
 
+    looks_twice = False
+
     def __init__(self, sam: Sam, name: str, sha256: str = "", notes: tuple[str, ...] = ()) -> None:
         self.sam, self.name, self.notes = sam, name, notes
         self._sha256 = sha256

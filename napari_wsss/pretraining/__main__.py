@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--batch", type=int, default=8)
     fit.add_argument("--workers", type=int, default=1)
     fit.add_argument("--seed", type=int, default=0)
-    fit.add_argument("--start", type=Path, help="checkpoint of another run whose weights to start from")
+    fit.add_argument("--start", type=Path, help="checkpoint of another run, or exported weights, to start from")
     fit.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     fit.set_defaults(do=_train)
 

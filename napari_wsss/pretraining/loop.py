@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_wsss.models.embedded.network import EmbeddedNetwork
+from napari_wsss.models.embedded.predictor import is_embedded, read_network
 from napari_wsss.models.embedded.prompts import NOTHING
 from napari_wsss.pretraining.batches import CELL, Batch, windows
 from napari_wsss.pretraining.clicks import next_click
@@ -88,10 +89,13 @@ class Learner:
         self.rng = np.random.default_rng([1, self.step])
 
     def start_from(self, file: Path) -> None:
-        """Weights of another run; everything else begins anew."""
-        state = torch.load(file, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["average"])
-        self.average.load_state_dict(state["average"])
+        """Averaged weights of another run, or exported ones; everything else begins anew."""
+        if is_embedded(file):
+            weights = read_network(file).state_dict()
+        else:
+            weights = torch.load(file, map_location=self.device, weights_only=True)["average"]
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step: some rounds of clicks without learning, then one that is learnt from."""

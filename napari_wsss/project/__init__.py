@@ -6,7 +6,7 @@ Writing returns when what was written is on the disk. Several processes may use 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,11 @@ from napari_wsss.project import labels as weak
 from napari_wsss.project.atomic import TEMPORARY, sweep
 from napari_wsss.project.cache import Cache
 from napari_wsss.project.image_list import AddReport, ImageList, ImageRecord
+from napari_wsss.project.image_reader import ImageReader
+from napari_wsss.project.journal import FILE as JOURNAL
 from napari_wsss.project.journal import Journal, create_journal, get_provenances, put_provenance
 from napari_wsss.project.labels import RecordedMark
-from napari_wsss.project.results import Result, ResultStore, Stage
+from napari_wsss.project.results import Result, ResultStore, Stage, read_result
 from napari_wsss.project.rows import ImageRow, ImageState, row_numbered
 from napari_wsss.project.settings import Settings
 from napari_wsss.types import (
@@ -47,12 +49,15 @@ from napari_wsss.types import (
 __all__ = [
     "AddReport",
     "Cache",
+    "ImageReader",
     "ImageRecord",
     "ImageState",
     "Project",
     "RecordedMark",
+    "Result",
     "Settings",
     "Stage",
+    "read_result",
 ]
 
 
@@ -123,6 +128,20 @@ class Project:
             raise
         return project
 
+    @classmethod
+    def open_with(cls, folder: Path, journal_folder: Path) -> Project:
+        """The project to be read only, with a copy of its journal (:meth:`copy_journal`) that lies elsewhere.
+
+        For other machines that share the project's folder: SQLite's journal itself is for one machine.
+        """
+        folder = Path(os.path.abspath(folder))
+        return cls(folder, settings.read_settings(folder), Journal(journal_folder))
+
+    def copy_journal(self, folder: Path) -> None:
+        """Put a copy of the journal into a folder, for :meth:`open_with`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._journal.copy_to(folder / JOURNAL)
+
     def close(self) -> None:
         """Release the files. What was written is on the disk already."""
         self._journal.close()
@@ -168,8 +187,11 @@ class Project:
         """The image, normalised as the settings say."""
         return self._images.image(name, self.settings)
 
-    def reader(self, name: str) -> Callable[[Box4 | None], Image]:
-        """What reads boxes of an image (None = all of it), its file opened once; a box has the whole's contrast."""
+    def reader(self, name: str) -> ImageReader:
+        """What reads boxes of an image (None = all of it), its file opened once; a box has the whole's contrast.
+
+        It needs no journal and may be sent to another process that sees the image's file.
+        """
         return self._images.reader(name, self.settings)
 
     def source(self, name: str) -> ImageSource:
@@ -371,6 +393,12 @@ class Project:
             if found is not None:
                 return found
             tried = file  # another process replaced it between the two steps; or it was deleted by hand
+
+    def result_file(self, name: str, stage: Stage) -> Path | None:
+        """Where a result lies, for another process to read with :func:`read_result`; None if there is none."""
+        with self._journal.read() as db:
+            file = self._results.named(db, self._images.row(db, name), stage)
+        return None if file is None else self._results.path(stage, file)
 
     def result_keys(self, stage: Stage) -> dict[str, str]:
         """Keys of all results of a stage by image name."""

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ import numpy as np
 from napari_wsss import images
 from napari_wsss.errors import UnreadableImage, UsageError
 from napari_wsss.project.atomic import TEMPORARY
+from napari_wsss.project.image_reader import ImageReader
 from napari_wsss.project.journal import Journal
 from napari_wsss.project.relink import Finder, Found, relative_to, signature
 from napari_wsss.project.rows import ImageRow, ImageState, all_rows, row_named, rows_of_content
 from napari_wsss.project.settings import Settings
-from napari_wsss.types import Box4, Float, Image, Progress, digest, written_stem
+from napari_wsss.types import Float, Image, Progress, digest, written_stem
 
 COPIES = "images"
 """Folder of a project for copied images."""
@@ -110,11 +111,16 @@ class ImageList:
         UnreadableImage
             The file is nowhere, its content changed since it was added, or it cannot be read.
         """
+        row, file = self._row_and_file(name)
+        return row, images.open_source(file)
+
+    def _row_and_file(self, name: str) -> tuple[ImageRow, Path]:
+        """The image and where its file is now; raises what :meth:`open` raises, the file is not read."""
         with self._journal.read() as db:
             row = self.row(db, name)
         found = self._locate([row])[0]
         if found is not None:
-            return row, images.open_source(found.path)
+            return row, found.path
         changed = self._finder.changed_file(row)
         if changed is not None:
             raise UnreadableImage(
@@ -127,21 +133,11 @@ class ImageList:
         """The image as every method sees it, its contrast measured once and kept."""
         return self.reader(name, settings)(None)
 
-    def reader(self, name: str, settings: Settings) -> Callable[[Box4 | None], Image]:
+    def reader(self, name: str, settings: Settings) -> ImageReader:
         """What reads boxes of an image (None = all of it), its file opened once; each has the whole's contrast."""
-        row, source = self.open(name)
-        rgb = settings.rgb_channels if source.n_channels > 1 else None  # one channel is all three colours
-        if rgb is not None and max(rgb) >= source.n_channels:
-            raise UnreadableImage(
-                f"{row.name}: rgb_channels {','.join(map(str, rgb))} asks for a channel that its {source.n_channels} do"
-                " not include; change rgb_channels in project.toml"
-            )
-        key, contrast = _image_key(row, settings), self._contrast(row, source, settings)
-
-        def read(box: Box4 | None) -> Image:
-            return images.load(source, row.plane, name=row.name, key=key, contrast=contrast, rgb_channels=rgb, box=box)
-
-        return read
+        row, file = self._row_and_file(name)
+        contrast = _kept_contrast(row, settings) or self._measured(row, images.open_source(file), settings)
+        return ImageReader(file, row.plane, row.name, _image_key(row, settings), contrast, settings.rgb_channels)
 
     def add(self, paths: Iterable[Path], copy: bool, settings: Settings, progress: Progress) -> AddReport:
         """Add files, and the images of folders; each file is saved before the next is read."""
@@ -232,10 +228,7 @@ class ImageList:
             with self._journal.write(durable=False) as db:
                 db.executemany("UPDATE images SET path = ?, relative = ?, size = ?, mtime_ns = ? WHERE id = ?", news)
 
-    def _contrast(self, row: ImageRow, source: images.ImageSource, settings: Settings) -> tuple[Float, Float]:
-        kept = json.loads(row.contrast) if row.contrast else {}
-        if kept.get("percentiles") == list(settings.percentiles):
-            return np.array(kept["lo"], np.float32), np.array(kept["hi"], np.float32)
+    def _measured(self, row: ImageRow, source: images.ImageSource, settings: Settings) -> tuple[Float, Float]:
         measured = images.contrast(source, row.plane, settings.percentiles)
         with self._journal.write() as db:
             db.execute("UPDATE images SET contrast = ? WHERE id = ?", (_contrast_json(measured, settings), row.id))
@@ -330,6 +323,14 @@ def _first_contrast(source: images.ImageSource, settings: Settings) -> tuple[str
 def _image_key(row: ImageRow, settings: Settings) -> str:
     """Equal keys, equal arrays: content, plane and contrast settings."""
     return digest(row.sha256, row.plane, json.dumps([float(p) for p in settings.percentiles]))
+
+
+def _kept_contrast(row: ImageRow, settings: Settings) -> tuple[Float, Float] | None:
+    """What the journal has, if it was measured with these percentiles."""
+    kept = json.loads(row.contrast) if row.contrast else {}
+    if kept.get("percentiles") != list(settings.percentiles):
+        return None
+    return np.array(kept["lo"], np.float32), np.array(kept["hi"], np.float32)
 
 
 def _contrast_json(contrast: tuple[Float, Float], settings: Settings) -> str:

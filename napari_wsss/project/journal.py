@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,11 @@ class Journal:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+    def copy_to(self, file: Path) -> None:
+        """A copy as of this moment, others may write meanwhile. It may lie anywhere: one file, in nobody's use."""
+        with self._lock, closing(sqlite3.connect(file)) as copy:
+            self._db.backup(copy)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

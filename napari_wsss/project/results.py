@@ -85,29 +85,36 @@ class ResultStore:
         except PermissionError:  # Windows, while another process reads it; sweep() takes it later
             return
 
-    def read(self, stage: Stage, file: str) -> Result | None:
-        """The result in a file; None if the file is gone.
+    def path(self, stage: Stage, file: str) -> Path:
+        return self._folder / stage / file
 
-        Raises
-        ------
-        WsssError
-            A damaged file; the remedy is to delete it.
-        """
-        path = self._folder / stage / file
-        if not path.is_file():
-            return None
-        try:
-            return decode(path)
-        except FileNotFoundError:
-            return None
-        except (SafetensorError, zlib.error, ValueError, KeyError) as error:
-            raise WsssError(f"{path} is damaged ({error}); delete it and run the stage again") from error
+    def read(self, stage: Stage, file: str) -> Result | None:
+        """The result in a file; None if the file is gone. Raises WsssError, see :func:`read_result`."""
+        return read_result(self.path(stage, file))
 
     def sweep(self, db: sqlite3.Connection) -> None:
         """Remove files that a killed process wrote and never named, once no process can be about to name them."""
         for stage in STAGES:
             named = frozenset(row[0] for row in db.execute("SELECT file FROM results WHERE stage = ?", (stage,)))
             sweep(self._folder / stage, keep=named, older_than=_ORPHAN_AFTER)
+
+
+def read_result(path: Path) -> Result | None:
+    """The result in a file; None if the file is gone.
+
+    Raises
+    ------
+    WsssError
+        A damaged file; the remedy is to delete it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return decode(path)
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, zlib.error, ValueError, KeyError) as error:
+        raise WsssError(f"{path} is damaged ({error}); delete it and run the stage again") from error
 
 
 def encode(result: Result) -> bytes:
@@ -143,9 +150,12 @@ def _taken_apart(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any
         return _typed(arrays, probabilities="<f2", labels="<u2", typicality="<f2"), {}
     if isinstance(result, Prediction):
         arrays = {"labels": result.labels, "probabilities": result.probabilities}
-        if result.disagreement is not None:
-            arrays["disagreement"] = result.disagreement
-        return _typed(arrays, labels="<u2", probabilities="<f2", disagreement="<f2"), {"stride": int(result.stride)}
+        for name in ("disagreement", "hardness"):
+            plane = getattr(result, name)
+            if plane is not None:
+                arrays[name] = plane
+        halves = {"probabilities": "<f2", "disagreement": "<f2", "hardness": "<f2"}
+        return _typed(arrays, labels="<u2", **halves), {"stride": int(result.stride)}
     arrays = {"labels": result.labels}
     if result.instances is not None:
         arrays["instances"] = result.instances
@@ -160,7 +170,8 @@ def _put_together(kind: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
         pairs = tuple(Contradiction((a, b), (c, d), (e, f)) for a, b, c, d, e, f in rows)
         return PseudoLabels(arrays["probabilities"], arrays["labels"], arrays["typicality"], pairs)
     if kind == "Prediction":
-        return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), arrays.get("disagreement"))
+        planes = (arrays.get(name) for name in ("disagreement", "hardness"))
+        return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), *planes)
     if kind == "Mask":
         return Mask(arrays["labels"], arrays.get("instances"), tuple(facts["notes"]))
     raise ValueError(f"no result of the kind {kind!r}")

@@ -145,17 +145,19 @@ class Drafting:
         opened, session = self._session.opened, self._session
         if opened is None or opened.draft is None or opened.draft.answered:
             return
-        draft, key, name, project = opened.draft, opened.record.key, opened.name, session.the_project()
+        session.hovering.clear()
+        draft, record, project = opened.draft, opened.record, session.the_project()
         if not draft.can_be_predicted:
             self._answered(opened, draft, NOTHING)
             return
 
         def work(job: Job[Patch]) -> Patch:
-            return session.predicting.mask(key, lambda: project.image(name), draft)
+            return session.predicting.mask(record.key, record.shape, lambda: project.reader(record.name), draft)
 
         session.when_done(
             session.start(work, "click", "finding the object", Priority.CLICK),
             lambda patch: self._answered(opened, draft, patch),
+            self.ask,
         )
 
     def _answered(self, opened: Opened, draft: Draft, patch: Patch) -> None:

@@ -86,11 +86,12 @@ class Mapping:
         if opened is None or session.project is None:
             return
         cam, pseudo, classes = opened.cam, opened.pseudo, self._classes()
-        said = WeakLabels(opened.tags, tuple(opened.marks.values()), opened.accepted.copy(), None)
+        tags, marks = opened.tags, tuple(opened.marks.values())
         radius = session.project.settings.point_radius
 
         def work(job: Job[Any]) -> Any:
             found = seeds.seeds(cam, classes) if cam else None
+            said = WeakLabels(tags, marks, opened.accepted.copy() if pseudo else None)
             return found, contradictions(said, classes, pseudo, radius) if pseudo else None
 
         def show(found: Any) -> None:

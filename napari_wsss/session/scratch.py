@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from napari_wsss.errors import UsageError
 from napari_wsss.home import workplace
 from napari_wsss.project import Project
-from napari_wsss.types import BACKGROUND
+from napari_wsss.types import BACKGROUND, Progress, no_progress
 
 CLASSES = (BACKGROUND, "object")
 
@@ -35,20 +37,46 @@ def is_scratch(folder: Path) -> bool:
     return folder.parent == workplace()
 
 
-def move(folder: Path, target: Path) -> None:
-    """Give a closed project another place and name.
+def move(folder: Path, target: Path, progress: Progress = no_progress) -> None:
+    """Give a closed project another place and name: at once on the same disk, else file by file, the old one last.
 
     Raises
     ------
     UsageError
         There is something already.
+    OSError
+        It cannot be written there; the project stays where it was.
+    Cancelled
+        ``progress`` raised it; the project stays where it was.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is not an empty folder; choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.rmdir()
-    shutil.move(folder, target)
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(folder, target, progress)
+        shutil.rmtree(folder)
+
+
+def _copy(folder: Path, target: Path, progress: Progress) -> None:
+    """A whole copy, or none: it gets its name when all of it is there."""
+    beside = target.with_name(f".{target.name}-{os.getpid()}")
+    found = [folder, *folder.rglob("*")]
+    files = [f for f in found if not f.is_dir()]
+    try:
+        for place in (f for f in found if f.is_dir()):
+            (beside / place.relative_to(folder)).mkdir(parents=True)
+        for done, file in enumerate(files):
+            progress(done, len(files), file.name)
+            shutil.copy2(file, beside / file.relative_to(folder), follow_symlinks=False)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_layer(folder: Path, name: str, pixels: NDArray[Any], rgb: bool) -> Path:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from psygnal import Signal
 
 from napari_wsss import segment
-from napari_wsss.acceptance import by_person
 from napari_wsss.compute import Job, Priority, TorchThread
 from napari_wsss.errors import Cancelled, UsageError
 from napari_wsss.project import ImageRecord, Project
@@ -22,14 +21,20 @@ from napari_wsss.session import opened as images
 from napari_wsss.session import resume
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
+from napari_wsss.session.hovering import Hovering
 from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.looking import Looking
 from napari_wsss.session.mapping import Mapping as MapVerbs
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
+from napari_wsss.session.queue import RegionQueue
 from napari_wsss.session.reshaping import Reshaping
-from napari_wsss.session.steps import History, Step
+from napari_wsss.session.shortage import Shortage, is_shortage, shortage
+from napari_wsss.session.steps import History, Step, write_step
+from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
+from napari_wsss.session.worst_first import WorstFirst
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
 T = TypeVar("T")
@@ -57,6 +62,10 @@ class Session:
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
     reshaping, mapping : verbs on accepted objects; on activation maps
+    trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
+    looking, hovering : what the model sees before a click; what a click under the mouse would bring
+    shortage : Shortage, optional
+        A job that had too little memory, and how to go on with it.
     proposal : uint16 (h, w)
         The unfinished object as class ids.
     view : mapping
@@ -75,6 +84,7 @@ class Session:
     chosen_changed = Signal(tuple)  # box around accepted objects that were or are chosen
     accepted_changed = Signal(tuple)  # box
     scribbles_changed = Signal(tuple)  # box
+    hover_changed = Signal()
     results_changed = Signal()
     seeds_changed = Signal()  # of the map, and contradictions
     work_changed = Signal()
@@ -91,6 +101,7 @@ class Session:
         self.proposal: Labels = np.zeros((0, 0), np.uint16)
         self.class_id = 0
         self.objects = objects
+        self.shortage: Shortage | None = None
         self.view: Mapping[str, Any] = {}
         self.has_own_picture: Callable[[str], bool] = lambda name: False
         self._opening = ""
@@ -99,6 +110,8 @@ class Session:
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
+        self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
+        self.looking, self.hovering = Looking(self), Hovering(self)
 
     # ------------------------------------------------------------------ projects
 
@@ -118,6 +131,8 @@ class Session:
         self.project_changed.emit()
         self.class_changed.emit()
         self.images_changed.emit()
+        self.trainer.show()
+        self.queue.refresh()
         names = [r.name for r in project.records()]
         if names:
             self.open(place.image if place.image in names else self._first(), place.draft)
@@ -126,12 +141,15 @@ class Session:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.mapping.write()
         self.working.stop_all()
+        self.trainer.leave()
         self.write_place()
         if self.project is not None:
             self.project.close()
         self.reshaping.forget()
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
+        self.queue.refresh()
+        self.worst_first.forget()
 
     def close(self) -> None:
         """The window closes."""
@@ -159,11 +177,13 @@ class Session:
     # ------------------------------------------------------------------ images
 
     def records(self) -> list[ImageRecord]:
-        return [] if self.project is None else self.project.records()
+        """Of all images, in the order in which they are shown."""
+        return [] if self.project is None else self.worst_first.ordered(self.project.records())
 
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
         project = self.the_project()
+        self.trainer.step_aside()
         self._opening = name
         picture = not self.has_own_picture(name)
         job = self.start(lambda job: images.load(project, name, picture), "open", f"opening {name}", Priority.CLICK)
@@ -185,23 +205,11 @@ class Session:
         self.image_opened.emit()
         self.draft_changed.emit()
         self.drafting.ask()
-        self._look_ahead(found.name)
+        self.looking.ahead()
 
     def _keep(self) -> None:
         if self.opened is not None:
             self._known[self.opened.name] = (self.opened.history, self.opened.numbers, self.opened.draft)
-
-    def _look_ahead(self, name: str) -> None:
-        """See this image and the next one before they are clicked."""
-        project = self.the_project()
-        for slot, which in (("see", name), ("ahead", self.neighbour(1))):
-            if which:
-                key = project.record(which).key
-
-                def see(job: Job[None], key: str = key, which: str = which) -> None:
-                    self.predicting.see(key, lambda: project.image(which))
-
-                self.when_done(self.start(see, slot, f"looking at {which}", Priority.IDLE), lambda _: None)
 
     @property
     def is_opening(self) -> bool:
@@ -278,41 +286,32 @@ class Session:
             self.history_changed.emit()
 
     def undo(self) -> None:
-        """Take the last step back, exactly."""
-        self._travel("done", "undone", "Nothing to undo.")
+        """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        if not self.queue.go_back():
+            self._travel(back=True)
 
     def redo(self) -> None:
         """Do the step that was taken back last."""
-        self._travel("undone", "done", "Nothing to redo.")
+        self._travel(back=False)
 
-    def _travel(self, source: Literal["done", "undone"], target: Literal["done", "undone"], nothing: str) -> None:
-        if self.opened is None or not getattr(self.opened.history, source):
-            self.told.emit(nothing)
+    def _travel(self, back: bool) -> None:
+        history = self.opened.history if self.opened else None
+        steps = (history.done if back else history.undone) if history else []
+        if self.opened is None or history is None or not steps:
+            self.told.emit("Nothing to undo." if back else "Nothing to redo.")
             return
-        step: Step = getattr(self.opened.history, source)[-1]
-        self._apply(self.opened, step if source == "undone" else step.reverse)
-        getattr(self.opened.history, target).append(getattr(self.opened.history, source).pop())
+        step = steps[-1]
+        self._apply(self.opened, step.reverse if back else step)
+        history.travel(back)
         self.history_changed.emit()
-        self.told.emit(f"{'Undid' if source == 'done' else 'Did again'}: {step.name}")
+        self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
 
     def _apply(self, opened: Opened, step: Step) -> None:
         """First the disk, then what is shown."""
-        project, by = self.the_project(), by_person(step.name)
+        self.trainer.step_aside()
+        project = self.the_project()
         state = project.state(opened.name)
-        fresh = [(token, mark) for token, mark in step.added if token not in opened.numbers]
-        back = [opened.numbers[token] for token, _ in step.added if token in opened.numbers]
-        if fresh:
-            numbers = project.add_marks(opened.name, [mark for _, mark in fresh], by)
-            opened.numbers.update(zip((token for token, _ in fresh), numbers))
-        if back:
-            project.restore_marks(opened.name, back)
-        if step.removed:
-            project.remove_marks(opened.name, [opened.numbers[token] for token, _ in step.removed], by)
-        if step.accepted:
-            a = step.accepted
-            project.edit_mask(opened.name, a.box, a.new_labels, by, a.new_instances)
-        if step.tags:
-            project.set_tags(opened.name, step.tags[1], by)
+        write_step(project, opened.name, opened.numbers, step)
         self._show(opened, step)
         if project.state(opened.name) != state:
             self.images_changed.emit()
@@ -324,8 +323,7 @@ class Session:
         opened.marks = dict(sorted(opened.marks.items(), key=lambda item: opened.numbers[item[0]]))
         if step.accepted:
             a = step.accepted
-            there = np.s_[a.box[0] : a.box[2], a.box[1] : a.box[3]]
-            opened.accepted[there], opened.instances[there] = a.new_labels, a.new_instances
+            opened.put(a.box, a.new_labels, a.new_instances)
             self.reshaping.forget()
             self.accepted_changed.emit(a.box)
         if step.tags:
@@ -335,6 +333,8 @@ class Session:
         if step.added or step.removed:
             self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])
             self.marks_changed.emit()
+        if step.answered:
+            self.queue.show_answer(step.answered[0], step.answered[2])
         self.write_place()
         self.drafting.ask()
 
@@ -371,20 +371,27 @@ class Session:
         """Stop what a slot does or waits for."""
         self.thread.drop(f"{id(self)}:{slot}")
 
-    def when_done(self, job: Job[T], then: Callable[[T], None]) -> None:
-        """Hand the result over in the window's thread; late answers are dropped, errors told in words."""
-        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then)))
+    def when_done(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None = None) -> None:
+        """Hand the result over in the window's thread; late answers are dropped, errors told in words.
+
+        ``again`` starts the job once more: offered to the person where memory did not suffice.
+        """
+        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then, again)))
 
     def deliver(self, what: Callable[[], None]) -> None:
         """Run something in the window's thread, unless the window is closed by then."""
-        self._deliver(lambda: None if self._closed else what())
+        if not self._closed:  # a window that is gone takes no calls
+            self._deliver(lambda: None if self._closed else what())
 
-    def _finish(self, job: Job[T], then: Callable[[T], None]) -> None:
+    def _finish(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None) -> None:
         if self._closed or job.is_stopped or job.cancelled():
             return
         error = job.exception()
         if error is None:
             then(job.result())
+        elif again is not None and is_shortage(error):
+            self.shortage = shortage(self, job.what, again)
+            self.work_changed.emit()
         elif not isinstance(error, Cancelled):
             self.failed.emit(in_words(error))
 

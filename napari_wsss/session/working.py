@@ -13,14 +13,21 @@ import numpy as np
 from napari_wsss import acceptance, datasets
 from napari_wsss.choices import STAGES, Plan, StageName
 from napari_wsss.compute import Job, Priority
-from napari_wsss.session.opened import results
+from napari_wsss.errors import UsageError
+from napari_wsss.session import scratch
+from napari_wsss.session.opened import Opened, results
 from napari_wsss.session.steps import Accepted, Step
-from napari_wsss.types import Box4
+from napari_wsss.training.run_folder import has_segmenter
+from napari_wsss.types import Box4, Mask
 
 if TYPE_CHECKING:
     from napari_wsss.pipeline import RunReport
+    from napari_wsss.prediction import PredictReport
     from napari_wsss.session.session import Session
 
+_SLOTS = (
+    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer", "seeds", "boxes",
+)  # fmt: skip
 _TELL_EVERY = 0.1  # seconds
 
 
@@ -51,13 +58,20 @@ class Working:
         self.follows = False
         self._wants = ""
 
-    def begin(self, work: Callable[[Job[Any]], Any], what: str, then: Callable[[Any], None]) -> None:
-        """Start long work in place of what runs."""
+    def begin(
+        self,
+        work: Callable[[Job[Any]], Any],
+        what: str,
+        then: Callable[[Any], None],
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Start long work in place of what runs. ``ended`` is called last, also where it was stopped or failed."""
         job = self._session.start(work, "work", what, Priority.BATCH, watch=self._watch)
         self._job = job
         self._set(Work(what))
-        self._session.when_done(job, then)
-        job.add_done_callback(lambda done: self._session.deliver(lambda: self._ended(job)))
+        self._session.shortage = None
+        self._session.when_done(job, then, lambda: self.begin(work, what, then, ended))
+        job.add_done_callback(lambda done: self._session.deliver(lambda: self._ended(job, ended)))
 
     def cancel(self) -> None:
         """Stop the work that runs; what it finished stays."""
@@ -67,18 +81,17 @@ class Working:
 
     def stop_all(self) -> None:
         """Stop everything that the session started."""
-        for slot in ("work", "open", "see", "ahead", "click", "results", "seeds", "boxes"):
+        for slot in _SLOTS:
             self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
         """Compute stages of these images (None = all) where they are out of date."""
-        project = self._session.the_project()
-        plan = Plan(stages=stages, images=images, device=self._session.device)
+        session, project = self._session, self._session.the_project()
 
         def work(job: Job[RunReport]) -> RunReport:
             from napari_wsss.pipeline import run
 
-            return run(project, plan, job.progress)
+            return run(project, Plan(stages=stages, images=images, device=session.device), job.progress)
 
         self.begin(work, " + ".join(stages), self._ran)
 
@@ -95,38 +108,52 @@ class Working:
             self._wants = ""
             self.run(("pseudo", "refine"), [wanted])
 
-    def accept_result(self, what: Literal["refined", "pseudo"], box: Box4 | None = None) -> None:
+    def predict(self) -> None:
+        """The newest segmenter's masks of every image that lacks them."""
+        project, device = self._session.the_project(), self._session.device
+        if not has_segmenter(project.folder):
+            self._session.told.emit("There is no segmenter yet: train one first.")
+            return
+
+        def work(job: Job[PredictReport]) -> PredictReport:
+            from napari_wsss.prediction import predict
+
+            return predict(project, device=device, progress=job.progress)
+
+        self.begin(work, "predicting", self._predicted)
+
+    def _predicted(self, report: PredictReport) -> None:
+        for line in report.failed:
+            self._session.failed.emit(line)
+        self._session.told.emit(f"{len(report.predicted)} images predicted, {report.up_to_date} up to date.")
+        self._session.images_changed.emit()
+        self.show_results()
+
+    def accept_result(self, what: Literal["refined", "pseudo", "predicted"], box: Box4 | None = None) -> None:
         """Accept what a stage made of the open image, everywhere or in a box; what a person gave stays as given."""
         opened, project = self._session.opened, self._session.the_project()
         if opened is None:
             return
-        if (opened.refined if what == "refined" else opened.pseudo) is None:
-            self._session.told.emit(f"There is no {what} mask of this image yet: run the stages first.")
+        there = {"refined": opened.refined, "pseudo": opened.pseudo, "predicted": opened.predicted}
+        if there[what] is None:
+            way = "predict first" if what == "predicted" else "run the stages first"
+            self._session.told.emit(f"There is no {what} mask of this image yet: {way}.")
             return
         name, separate = opened.name, self._session.objects
 
-        def work(job: Job[Any]) -> Any:
+        def work(job: Job[Accepted | None]) -> Accepted | None:
             acceptance.accept(project, [name], what, box, separate)
-            return project.accepted(name)
+            return _difference(opened, project.accepted(name))
 
-        def accepted(mask: Any) -> None:
-            if mask is not None and self._session.opened is opened:
-                self._record(mask)
+        def accepted(diff: Accepted | None) -> None:
+            if self._session.opened is opened:
+                self._record(opened, diff)
 
         self.begin(work, f"accepting {name}", accepted)
 
-    def _record(self, mask: Any) -> None:
+    def _record(self, opened: Opened, diff: Accepted | None) -> None:
         """What the disk holds already becomes a step that can be taken back."""
-        opened = self._session.opened
-        if opened is None:
-            return
-        ids = np.zeros(opened.shape, np.uint32) if mask.instances is None else mask.instances
-        rows, columns = np.nonzero((mask.labels != opened.accepted) | (ids != opened.instances))
-        if len(rows):
-            box = int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-            there = np.s_[box[0] : box[2], box[1] : box[3]]
-            old = opened.accepted[there].copy(), opened.instances[there].copy()
-            diff = Accepted(box, *old, mask.labels[there].copy(), ids[there].copy())
+        if diff is not None:
             self._session.do(Step("accept image", (opened.draft, opened.draft), accepted=diff))
         self._session.images_changed.emit()
         self._session.told.emit(f"Accepted: {opened.name}")
@@ -143,6 +170,23 @@ class Working:
 
         self.begin(work, f"exporting {form}", done)
 
+    def save_as(self, target: Path) -> None:
+        """Give the project a place and a name of the person's own, and go on there; where it fails, go on here."""
+        session, folder = self._session, self._session.the_project().folder
+        session.leave_project()
+
+        def work(job: Job[None]) -> None:
+            try:
+                scratch.move(folder, target, job.progress)
+            except OSError as error:
+                raise UsageError(f"Not saved there: {error}") from error
+
+        def ended() -> None:
+            if session.project is None:
+                session.open_project(folder if (folder / "project.toml").is_file() else target)
+
+        self.begin(work, f"saving as {target.name}", lambda _: None, ended)
+
     def _ran(self, report: RunReport) -> None:
         self.last_report = report
         computed = {stage: len(names) for stage, names in report.computed.items() if names}
@@ -151,6 +195,10 @@ class Working:
         parts = [f"{stage}: {count} computed" for stage, count in computed.items()] or ["Nothing was out of date."]
         self._session.told.emit("; ".join([*parts, *report.skipped[:2]]))
         self._session.images_changed.emit()
+        self.show_results()
+
+    def show_results(self) -> None:
+        """Read again what there is of the open image."""
         opened, project = self._session.opened, self._session.the_project()
         if opened is None:
             return
@@ -159,7 +207,7 @@ class Working:
             return results(project, opened.name)
 
         def show(found: Any) -> None:
-            opened.cam, opened.pseudo, opened.refined = found
+            opened.cam, opened.pseudo, opened.refined, opened.predicted = found
             if self._session.opened is opened:
                 self._session.results_changed.emit()
 
@@ -177,15 +225,32 @@ class Working:
         if job is self._job and job is not None and not job.done() and not job.is_stopped:
             self._set(work)
 
-    def _ended(self, job: Job[Any]) -> None:
+    def _ended(self, job: Job[Any], ended: Callable[[], None] | None) -> None:
         if job is self._job:
             self._job = None
             if job.is_stopped:
                 self._session.told.emit("Stopped; what was finished is kept.")
                 self._session.images_changed.emit()
             self._set(None)
+        if ended is not None:
+            ended()
             self.catch_up()
 
     def _set(self, work: Work | None) -> None:
         self.work = work
         self._session.work_changed.emit()
+
+
+def _difference(opened: Opened, mask: Mask | None) -> Accepted | None:
+    """What an accepted mask on disk changes in what is shown: the box around it, before and after."""
+    if mask is None:
+        return None
+    ids = np.zeros(opened.shape, np.uint32) if mask.instances is None else mask.instances
+    differs = (mask.labels != opened.accepted) | (ids != opened.instances)
+    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+    if not len(rows):
+        return None
+    box = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    there = np.s_[box[0] : box[2], box[1] : box[3]]
+    old = opened.accepted[there].copy(), opened.instances[there].copy()
+    return Accepted(box, *old, mask.labels[there].copy(), ids[there].copy())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +25,14 @@ from napari_wsss.training import Training, train
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
 from napari_wsss.weak_labels import compile_target
 
+_MOST = 2
+"""Times an even share: the most regions of one image in a batch, so that no batch falls upon a few images."""
+
 _BY = Provenance("person", "simulated annotator", "1970-01-01T00:00:00Z")
+
+
+REFIT = Training(segmenter="frozen", steps=150, held_out=0.0, complete=False)
+"""The learner of a play: a light head, taught by the answers alone."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class Play:
     training : of each refit; ``frozen`` by default
     test : names of images that are never asked about and that every round is scored on; None = three tenths
     reach : half side of a region in image pixels; 0 = a 128th of the image
+    spacing : how the budget is cut into rounds: ``even``, or ``growing`` by the same factor each, as a person works
+        who looks early and often (and as the area weighs them, along the logarithm)
     """
 
     strategies: Sequence[str] = ("ripu", "entropy", "random")
@@ -45,9 +57,10 @@ class Play:
     budget: float = 0.05
     rounds: int = 5
     seeds: int = 5
-    training: Training = field(default_factory=lambda: Training(segmenter="frozen", steps=150, held_out=0.0))
+    training: Training = REFIT
     test: Sequence[str] | None = None
     reach: int = 0
+    spacing: Literal["even", "growing"] = "even"
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1 or self.rounds < 1 or self.seeds < 1 or not self.strategies:
@@ -136,7 +149,6 @@ class _Game:
         """The start and each round; the ceiling has one row."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self._scratch_project() as scratch:
-            scratch.cache = self.source.cache  # features are the same; they are computed once for all plays
             self._meet(scratch)
             if self.strategy == CEILING:
                 for name in self.oracle.names:
@@ -146,6 +158,7 @@ class _Game:
             for name, points in self.oracle.start(len(scratch.classes), self.seed).items():
                 scratch.add_marks(name, points, _BY)
                 self._charge(scratch, name)
+            self.begun = self.oracle.pixels
             yield self._row(scratch, 0)
             for number in range(1, self.play.rounds + 1):
                 self._ask(scratch, number)
@@ -170,6 +183,10 @@ class _Game:
             params=told.params,
             rgb_channels=told.rgb_channels,
         )
+        shared = self.source.folder / "cache"
+        shared.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):  # where links may not be made, each play computes its features itself
+            (self.scratch / "cache").symlink_to(shared.resolve(), target_is_directory=True)
         files = {self.source.record(n).file for n in (*self.pool, *self.test)}
         scratch.add_images(sorted(files))
         return scratch
@@ -191,17 +208,25 @@ class _Game:
 
     def _ask(self, scratch: Project, number: int) -> None:
         """Ask until this round's part of the budget is spent."""
-        allowance = self.play.budget * self.total * number / self.play.rounds
-        asking = Asking(self.strategy, reach=self.play.reach, cost=False, diverse=False)
+        allowance = self._allowance(number)
         while self.oracle.pixels < allowance:
             each = max(1, self._pixels_of_a_region(scratch))
             count = max(1, int((allowance - self.oracle.pixels) / each))
             before = self.oracle.pixels
+            most = math.ceil(_MOST * count / len(self.oracle.names))
+            asking = Asking(self.strategy, reach=self.play.reach, cost=False, diverse=False, most=most)
             found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
             if self.oracle.pixels == before:
                 return
+
+    def _allowance(self, number: int) -> float:
+        """Pixels that may be labelled in all when a round is over."""
+        whole, share = self.play.budget * self.total, number / self.play.rounds
+        if self.play.spacing == "even":
+            return whole * share
+        return float(self.begun * max(1.0, whole / self.begun) ** share)
 
     def _ranked(self, scratch: Project, count: int, asking: Asking) -> Sequence[Region]:
         """What the strategy picks; at random where a learner that has seen a point a class answers one class only."""

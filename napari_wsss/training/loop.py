@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_wsss.device import few_threads, torch_threads
+from napari_wsss.device import described, few_threads, torch_threads
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.project import Project
 from napari_wsss.protocols import Context
 from napari_wsss.trained import Feed, Recipe, Trained, context_for, measured, recipe_for, trained_bytes
 from napari_wsss.training.augmentation import Batch
+from napari_wsss.training.completing import complete
 from napari_wsss.training.gallery import Gallery, Shown, Snapshot, snapshot
 from napari_wsss.training.learner import new_learner, restore, to_bytes
 from napari_wsss.training.losses.partial import class_weights
 from napari_wsss.training.run_folder import CHECKPOINT, WEIGHTS, RunFolder, new_run, run_to_resume
 from napari_wsss.training.settings import Training
-from napari_wsss.training.step import Teaching, batch_of, do_step
+from napari_wsss.training.step import Teaching, batch_of, do_step, in_half
+from napari_wsss.training.team import ALONE, Alone
+from napari_wsss.training.tensorboard import Events, check_installed
 from napari_wsss.training.tiles import Order, Place, bare_places, cells, cut, window
 from napari_wsss.training.validation import look
 from napari_wsss.training.yielding import Signals
@@ -35,7 +40,7 @@ _UPRIGHT = 0.15  # share of the height's variance that classes explain
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a run did. ``miou`` is that of the kept weights on the held-out images, None without any."""
+    """What a run did, and on what (``used``). ``miou`` is of the kept weights on held-out images, None without any."""
 
     run: Path
     weights: Path
@@ -47,6 +52,7 @@ class TrainReport:
     miou: float | None
     ended: str
     unreadable: tuple[str, ...] = ()
+    used: str = ""
 
 
 def train(
@@ -56,6 +62,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     progress: Progress = no_progress,
+    team: Alone = ALONE,
 ) -> TrainReport:
     """Fit a segmenter to a project's labels; the newest run's weights are what ``predict`` uses.
 
@@ -65,55 +72,98 @@ def train(
         Go on with the newest run from its last checkpoint, with its settings but these limits.
     progress : callable
         May raise Cancelled: the run is saved and can be resumed.
+    team : Alone or Together
+        The processes that train this network together; each of them calls this, and the first one writes.
 
     Raises
     ------
     UsageError
         Nothing is labelled, or there is no run to resume.
     """
-    if resume:
-        run = run_to_resume(project.folder)
-        settings = replace(run.settings(), steps=settings.steps, minutes=settings.minutes)
+    run = run_to_resume(project.folder) if resume else None
+    if run is not None:
+        own = run.settings()
+        watched = own.tensorboard or settings.tensorboard
+        settings = replace(own, steps=settings.steps, minutes=settings.minutes, tensorboard=watched)
     else:
         recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
-        run = None
-    context = context_for(project, device, progress)
+    if settings.tensorboard:
+        check_installed()
+    context = context_for(project, team.device or device, progress)
     with torch_threads(settings.threads) if settings.threads else few_threads(), torch.random.fork_rng(devices=[]):
-        loop = _Loop(project, settings, context, run, None if resume else recipe)
+        spent = 0.0 if resume else team.agree(lambda: _completed(project, settings, context, team))
+        loop = _Loop(project, settings, context, run, None if resume else recipe, team)
+        loop.learner.seconds += spent
         return loop.run_until_done()
+
+
+def _completed(project: Project, settings: Training, context: Context, team: Alone) -> float:
+    """Seconds that the pipeline took for refined masks of hinted images; they are part of the run's.
+
+    Other machines than the leader's would not see these masks: a run on several learns from those that are there.
+    """
+    if not settings.complete or settings.noisy <= 0 or team.nodes > 1:
+        return 0.0
+    now = clock(settings)
+    began = now()
+    complete(project, context.device, context.progress)
+    return now() - began
+
+
+def clock(settings: Training) -> Callable[[], float]:
+    """What a run's seconds are measured by."""
+    return time.process_time if settings.clock == "cpu" else time.monotonic
 
 
 class _Loop:
     def __init__(
-        self, project: Project, settings: Training, context: Context, run: RunFolder | None, recipe: Recipe | None
+        self,
+        project: Project,
+        settings: Training,
+        context: Context,
+        run: RunFolder | None,
+        recipe: Recipe | None,
+        team: Alone,
     ) -> None:
-        self.project, self.settings, self.context = project, settings, context
+        self.project, self.settings, self.context, self.team = project, settings, context, team
         self.seed = project.settings.seed if settings.seed is None else settings.seed
         self.signals = Signals(project.folder)
+        self._now = clock(settings)
         self.shot = self._look_around()
         if run is not None:
             self.run = run
             self.learner = restore(run.checkpoint, settings, context)
             if self.learner.recipe.classes != project.classes.names:
                 raise UsageError(f"{run.folder}: was begun with other classes; begin a new run")
-            run.forget_metrics_after(self.learner.step)
-            self.gallery = Gallery(project, Feed(self.learner.recipe, project, context), settings.noisy > 0)
-            self.teaching = self._teaching()
+            if team.leads:
+                run.forget_metrics_after(self.learner.step)
+            self.gallery = Gallery(project, Feed(self.learner.recipe, project.cache, context), settings.noisy > 0)
+            self.teaching = team.agree(self._teaching)
         else:
             assert recipe is not None
-            gallery = Gallery(project, Feed(recipe, project, context), settings.noisy > 0)
-            fitted = _measured(recipe, self._some(gallery))
-            self.gallery = Gallery(project, Feed(fitted, project, context), settings.noisy > 0)
-            self.teaching = self._teaching()
+            gallery = Gallery(project, Feed(recipe, project.cache, context), settings.noisy > 0)
+            fitted = team.agree(lambda: _measured(recipe, self._some(gallery)))
+            self.gallery = Gallery(project, Feed(fitted, project.cache, context), settings.noisy > 0)
+            self.teaching = team.agree(self._teaching)
             self.learner = new_learner(fitted, settings, context, self.seed)
-            self.run = new_run(project.folder, settings)
-        self.signals.begin()
+            self.run = team.agree(lambda: new_run(project.folder, settings))
+        if team.leads:
+            self.signals.begin()
+            told = {"device": described(self.context.device), "began": time.time()}
+            self.run.add_metrics({"step": self.learner.step, **told})
+        if settings.compile:
+            self.learner.student.compile()
         self.saved, self.whole, self.empty, self.looked = time.monotonic(), True, 0, -1
 
     # -------------------------------------------------------------- what there is to learn from
 
     def _look_around(self) -> Snapshot:
-        found = snapshot(self.project, self.settings.held_out, self.seed, self.settings.noisy > 0)
+        def look_now() -> Snapshot:
+            return snapshot(self.project, self.settings.held_out, self.seed, self.settings.noisy > 0)
+
+        if self.team.nodes > 1 and "shot" in vars(self):
+            return self.shot  # the other machines see the labels of the beginning
+        found = self.team.agree(look_now)
         if not found.taught:
             raise UsageError("nothing to learn from: label some images, or accept masks, and train again")
         return found
@@ -142,6 +192,13 @@ class _Loop:
     # -------------------------------------------------------------- the loop
 
     def run_until_done(self) -> TrainReport:
+        with ExitStack() as leaving:
+            if self.settings.tensorboard and self.team.leads:
+                events = leaving.enter_context(closing(Events(self.run.folder, self.learner.step)))
+                self.run.watcher = events.add
+            return self._run_until_done()
+
+    def _run_until_done(self) -> TrainReport:
         try:
             ended = self._steps()
         finally:
@@ -152,23 +209,31 @@ class _Loop:
         return self._report(ended)
 
     def _steps(self) -> str:
-        steps, seconds = self.settings.limits
         while True:
-            if self.signals.stop:
+            done = self.team.agree(self._asked)
+            if done is None:
                 return "stopped"
-            done = max(self.learner.step / steps if steps else 0.0, self.learner.seconds / seconds if seconds else 0.0)
             if done >= 1:
                 self._validate()
                 return "done"
-            self.signals.wait(self._give_back)
-            began = time.monotonic()
+            began = self._now()
             self._one_step(done)
             if self.learner.step % self.settings.check_every == 0:
                 self._see_what_is_new()
                 self._validate()
-            self.learner.seconds += time.monotonic() - began
+            self.learner.seconds += self._now() - began
             if time.monotonic() - self.saved >= self.settings.save_every:
                 self._save()
+
+    def _asked(self) -> float | None:
+        """How much of the run is done, once nobody asks to wait; None where somebody asks to stop."""
+        steps, seconds = self.settings.limits
+        if self.signals.stop:
+            return None
+        done = max(self.learner.step / steps if steps else 0.0, self.learner.seconds / seconds if seconds else 0.0)
+        if done < 1:
+            self.signals.wait(self._give_back)
+        return done
 
     def _one_step(self, done: float) -> None:
         learner = self.learner
@@ -177,14 +242,15 @@ class _Loop:
             self.shot = self._look_around()
             epoch = 0 if learner.order is None else learner.order.epoch + 1
             learner.order = Order.of(self.shot, self.settings.tile, epoch, self.seed)
-        rng = np.random.default_rng([self.seed, 2, learner.step])
+        rng = np.random.default_rng([self.seed, 2, learner.step, *([self.team.rank] if self.team.rank else [])])
         torch.manual_seed(int(rng.integers(2**31)))
-        labelled = self._tiles(learner.order.take(self.settings.batch), rng)
-        if labelled is None:
+        together = learner.order.take(self.settings.batch * self.team.size)
+        labelled = self._tiles(together[self.team.rank :: self.team.size], rng)
+        if not self.team.total(0 if labelled is None else len(labelled.x)):
             self._nothing_came()
             return
-        bare = self._bare(done, rng)
-        losses = do_step(learner, self.teaching, labelled, bare, done, rng)
+        bare = None if labelled is None else self._bare(done, rng)
+        losses = do_step(learner, self.teaching, labelled, bare, done, rng, self.team)
         learner.step += 1
         self.whole, self.empty = True, 0
         self._tell(losses, done)
@@ -231,6 +297,11 @@ class _Loop:
         if self.looked == self.learner.step:
             return
         self.looked = self.learner.step
+        if self.team.leads:
+            self._look_at_held_out()
+        self.learner.gate = self.team.agree(lambda: self.learner.gate)
+
+    def _look_at_held_out(self) -> None:
         names = self.shot.held_out[:_LOOKED_AT]
         images = [s for s in (self.gallery(n, self.shot.labels[n]) for n in names) if s is not None]
         if not images:
@@ -244,6 +315,8 @@ class _Loop:
         self.run.add_metrics({"step": self.learner.step, "held_out_miou": found.miou, "held_out_iou": found.iou})
 
     def _tell(self, losses: dict[str, float], done: float) -> None:
+        if not self.team.leads:
+            return
         learner = self.learner
         epoch = learner.order.epoch if learner.order else 0
         line: dict[str, Any] = {"step": learner.step, "epoch": epoch, "seconds": round(learner.seconds, 3)}
@@ -252,10 +325,14 @@ class _Loop:
 
     def _hand_over(self) -> None:
         """Put the teacher's weights where ``predict`` looks, at once and whole."""
+        if not self.team.leads:
+            return
         told = {"step": self.learner.step, "held_out_miou": self.learner.best, "run": self.run.number}
         self.run.write(WEIGHTS, trained_bytes(self.learner.recipe, self.learner.teacher.state_dict(), told))
 
     def _save(self) -> None:
+        if not self.team.leads:
+            return
         self.run.write(CHECKPOINT, to_bytes(self.learner))
         self.saved = time.monotonic()
 
@@ -278,7 +355,16 @@ class _Loop:
             learner.best if learner.best >= 0 else None,
             ended,
             tuple(self.gallery.unreadable.values()),
+            self._used(),
         )
+
+    def _used(self) -> str:
+        """The device and how its time was spent, in words."""
+        place = self.context.device
+        words = [described(place), "bfloat16" if in_half(place) else "float32", "channels last"]
+        words += ["compiled"] if self.settings.compile else []
+        words += [f"{self.team.size} processes"] if self.team.size > 1 else []
+        return ", ".join(words)
 
 
 def _measured(recipe: Recipe, some: list[Shown]) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,17 @@ METRICS = "metrics.jsonl"
 SETTINGS = "training.json"
 
 
+def _nobody(values: Mapping[str, Any]) -> None:
+    """Watches nothing; a function with a name, since a run's folder is told to other processes."""
+
+
 class RunFolder:
     """``PROJECT/runs/N/``. Every file but the metrics is replaced whole; a line of metrics is appended whole."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self.folder, self._temporary = folder, temporary
+        self.watcher: Callable[[Mapping[str, Any]], None] = _nobody
+        """Told of each line of metrics."""
 
     @property
     def number(self) -> int:
@@ -46,6 +52,7 @@ class RunFolder:
     def add_metrics(self, values: Mapping[str, Any]) -> None:
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        self.watcher(values)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines; a last line that a killed process left half written is not one."""
@@ -90,6 +97,11 @@ def run_to_resume(project: Path) -> RunFolder:
     if not found[-1].checkpoint.is_file():
         raise UsageError(f"{found[-1].folder}: was ended before its first checkpoint; begin a new run")
     return found[-1]
+
+
+def has_segmenter(project: Path) -> bool:
+    """Whether a run of the project has weights."""
+    return any(run.weights.is_file() for run in runs(project))
 
 
 def newest_weights(project: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_type_hints
 
+from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.errors import UsageError
 
 
@@ -18,6 +19,7 @@ class Training:
     ----------
     segmenter, params, encoder : method of ``segmenters``, its parameters, and the encoder of ``frozen``
     steps, minutes : limits; the first reached ends the run (no limit: 5 minutes)
+    clock : what ``minutes`` are of: ``wall``, or ``cpu`` of this process, all threads together
     tile, batch : side of a tile in image pixels, tiles a step
     rate, decay : AdamW
     ema : largest weight of the past in the teacher
@@ -25,6 +27,7 @@ class Training:
     check_every : steps between looks at the held-out images
     save_every : seconds between checkpoints
     seed : of everything random; None = the project's
+    complete : label the rest of hinted images by the pipeline first, where that is not done yet
     dice, allowed, noisy, gaussian : weights of the partial losses, see :mod:`napari_wsss.training.losses`
     unlabelled : form of learning from unlabelled pixels: ``off``, ``cw-bass`` or ``unimatch``
     unlabelled_weight, unlabelled_from : its weight, and the share of the run after which it begins
@@ -33,13 +36,16 @@ class Training:
     balance : weigh rare classes up
     flips : ``auto`` (upright where classes differ in height), ``all`` or ``horizontal``
     threads : torch threads on a CPU; 0 = half of the cores
+    compile : let torch compile the student (a minute or more at first; meant for long runs on CUDA)
+    tensorboard : write the metrics as TensorBoard events too
     """
 
-    segmenter: str = "plain"
+    segmenter: str = DEFAULT_SEGMENTER
     params: Mapping[str, Any] = field(default_factory=dict)
     encoder: str | None = None
     steps: int | None = None
     minutes: float | None = None
+    clock: Literal["wall", "cpu"] = "wall"
     tile: int = 192
     batch: int = 8
     rate: float = 3e-3
@@ -49,6 +55,7 @@ class Training:
     check_every: int = 50
     save_every: float = 30.0
     seed: int | None = None
+    complete: bool = True
     dice: float = 0.5
     allowed: float = 0.5
     noisy: float = 1.0
@@ -61,6 +68,8 @@ class Training:
     balance: bool = True
     flips: Literal["auto", "all", "horizontal"] = "auto"
     threads: int = 0
+    compile: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         problem = next((text for wrong, text in self._problems() if wrong), None)

@@ -19,6 +19,7 @@ from napari_wsss.training.learner import Learner
 from napari_wsss.training.losses import agmm, allowed, cw_bass, hardness, partial, unimatch
 from napari_wsss.training.settings import Training
 from napari_wsss.training.teacher import follow, weight_of_past
+from napari_wsss.training.team import ALONE, Alone
 from napari_wsss.training.tiles import Tile
 
 _WARM = 0.05  # of the run, while the rate rises
@@ -57,29 +58,41 @@ def batch_of(tiles: Sequence[Tile]) -> Batch:
 
 
 def do_step(
-    learner: Learner, teaching: Teaching, labelled: Batch, bare: Batch | None, progress: float, rng: np.random.Generator
+    learner: Learner,
+    teaching: Teaching,
+    labelled: Batch | None,
+    bare: Batch | None,
+    progress: float,
+    rng: np.random.Generator,
+    team: Alone = ALONE,
 ) -> dict[str, float]:
     """Change the networks by one step; the losses by name.
 
     Parameters
     ----------
+    labelled : Batch or None
+        None = this process has no tile in this step, others of its team have.
     bare : Batch or None
         Tiles whose labels are not looked at; None = nothing is learnt without labels in this step.
     progress : float in [0, 1]
         Of the run.
     """
-    losses = _losses(learner, teaching, labelled, bare, progress, rng)
-    total = torch.stack(list(losses.values())).sum()
-    if torch.isfinite(total):
-        _update(learner, teaching, total, progress)
+    learner.optimiser.zero_grad(set_to_none=True)
+    losses = {} if labelled is None else _losses(learner, teaching, labelled, bare, progress, rng)
+    weight = 0
+    if labelled is not None:
+        total = torch.stack(list(losses.values())).sum()
+        if torch.isfinite(total):
+            torch.autograd.backward(total)
+            weight = len(labelled.x)
+    if team.average([p for group in learner.optimiser.param_groups for p in group["params"]], weight):
+        _update(learner, teaching, progress)
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
-def _update(learner: Learner, teaching: Teaching, total: Tensor, progress: float) -> None:
+def _update(learner: Learner, teaching: Teaching, progress: float) -> None:
     for group in learner.optimiser.param_groups:
-        group["lr"] = rate_at(teaching.settings, progress)
-    learner.optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
+        group["lr"] = rate_at(teaching.settings, progress) * group["pace"]
     torch.nn.utils.clip_grad_norm_(learner.student.parameters(), _LONGEST)
     learner.optimiser.step()
     follow(learner.teacher, learner.student, weight_of_past(learner.step, teaching.settings.ema))
@@ -104,23 +117,31 @@ def _losses(
 def _of_labels(learner: Learner, teaching: Teaching, seen: Any, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Losses of what a person said, and of pseudo-labels where a person said nothing."""
     settings, logits = teaching.settings, seen.logits.float()
-    losses = {"cross_entropy": partial.cross_entropy(logits, batch.seed, teaching.class_weights)}
+    labels, weights = _told(batch, settings.noisy)
+    losses = {"cross_entropy": partial.cross_entropy(logits, labels, teaching.class_weights, weights)}
     if learner.hardness is not None:
         losses |= _hard(learner, seen.fused, logits, batch.seed)
     if settings.dice:
-        losses["dice"] = settings.dice * partial.dice(logits, batch.seed)
+        losses["dice"] = settings.dice * partial.dice(logits, labels)
     if settings.allowed and not batch.allow.all():
         losses["allowed"] = settings.allowed * allowed.ruled_out(logits, batch.allow, batch.inside)
-    noisy = batch.noisy * (batch.seed == 0) * batch.inside
-    if settings.noisy and noisy.any():
-        fit = partial.cross_entropy(logits, noisy, teaching.class_weights, batch.sureness**2)
-        losses["noisy"] = settings.noisy * fit
-        if settings.dice:
-            losses["noisy_dice"] = settings.noisy * settings.dice * partial.dice(logits, noisy)
     if settings.gaussian and ((batch.seed == 0) & batch.inside).any():
         of_mixture = agmm.gaussian(seen.fused, logits, batch.seed, batch.inside, progress >= _SETTLED)
         losses["gaussian"] = settings.gaussian * of_mixture
     return losses
+
+
+def _told(batch: Batch, noisy: float) -> tuple[Tensor, Tensor | None]:
+    """Labels and how much each weighs: 1 what a person gave; pseudo-labels elsewhere by the square of their sureness.
+
+    Both are in one mean. In a mean of its own the little that strokes cover, the middles of things, would weigh as
+    much as all the rest, and the borders between things nothing.
+    """
+    extra = batch.noisy * (batch.seed == 0) * batch.inside
+    if not noisy or not extra.any():
+        return batch.seed, None
+    weights = torch.where(batch.seed > 0, torch.ones_like(batch.sureness), noisy * batch.sureness**2)
+    return batch.seed + extra, weights
 
 
 def _hard(learner: Learner, fused: Tensor, logits: Tensor, seed: Tensor) -> dict[str, Tensor]:
@@ -206,5 +227,11 @@ def _laid_out(x: Tensor) -> Tensor:
 
 
 def _mixed(device: str) -> Any:
-    """Half precision on CUDA only; a CPU of today is not faster for it."""
-    return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else nullcontext()
+    return torch.autocast(device.partition(":")[0], torch.bfloat16) if in_half(device) else nullcontext()
+
+
+def in_half(device: str) -> bool:
+    """Whether steps go in half precision: where the processor multiplies bfloat16 (a CPU is then a third faster)."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.startswith("cpu") and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -1,11 +1,13 @@
 """Letting a person work: a run pauses or ends when files say so, and steps aside while clicks come.
 
 ``runs/pause`` holds the run until the file is gone; ``runs/stop`` ends it after a checkpoint; ``runs/busy`` is
-touched by a window at each click, and the run waits until it is a second old.
+touched by a window at each click, and the run waits until it is a second old. A run that a window started ends,
+after a checkpoint, when that window is gone without a word (killed, or crashed).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 from napari_wsss.training.run_folder import RUNS
 
 PAUSE, STOP, BUSY = "pause", "stop", "busy"
+WINDOW = "NAPARI_WSSS_WINDOW"
+"""Environment variable: process id of the window that started the run."""
 _QUIET = 1.0  # seconds after the last click
 _LOOK = 0.1
 
@@ -22,10 +26,16 @@ class Signals:
 
     def __init__(self, project: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = project / RUNS, clock
+        self._window = os.environ.pop(WINDOW, "")  # processes that this one starts have another parent
 
     @property
     def stop(self) -> bool:
-        return (self._folder / STOP).exists()
+        return (self._folder / STOP).exists() or self.is_orphan
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the window that started this process is gone; known on POSIX only."""
+        return os.name == "posix" and bool(self._window) and str(os.getppid()) != self._window
 
     @property
     def pause(self) -> bool:

@@ -22,14 +22,17 @@ from napari_wsss.types import Labels as ClassIds
 from napari_wsss.viewer import adopting, layers
 from napari_wsss.viewer.adopting import Adopted
 from napari_wsss.viewer.boxes import BoxLayer
+from napari_wsss.viewer.hover import Hover
 from napari_wsss.viewer.keys import bind
 from napari_wsss.viewer.layers import ORDER, Role
 from napari_wsss.viewer.main_thread import MainThread
 from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.predicted import PredictedLayers
 from napari_wsss.viewer.preferences import preference
 from napari_wsss.viewer.previews import Previews
+from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
 from napari_wsss.viewer.things import ThingMouse, show_chosen
 
@@ -71,12 +74,15 @@ class Binding:
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
         self._mouse: ThingMouse | None = None
+        self._plane = ""  # of the stack: the one that the slider shows
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
-        self.sight = Sight(viewer, self.session)
+        self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
+        self.hover = Hover(self)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self.previews = Previews(self)
         self._listen()
+        self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
         bind(viewer, self)
 
     def _listen(self) -> None:
@@ -96,7 +102,7 @@ class Binding:
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer, self.previews.timer):
+        for timer in (self._later, self.sight.timer, self.hover.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -162,15 +168,16 @@ class Binding:
             return
         adopted = self._adopted_of(opened.name)
         if adopted is None:
-            self.picture.show(opened)
+            alike = [r.name for r in self.session.records() if r.file == opened.record.file]
+            self.picture.show(opened, tuple(sorted(alike, key=adopting.natural)))
+            self._plane = opened.name
         else:
             self.picture.hide()
             adopted.layer.visible = True
+            self._slide_to(adopted, opened.name)
         for other in self._adopted:
             if other is not adopted and other.layer in self.viewer.layers:
                 other.layer.visible = False
-        for role in _ALWAYS:
-            self.layer(role)
         image = self.image
         for role, layer in self._layers.items():
             if image is not None:
@@ -178,6 +185,9 @@ class Binding:
             view = self._views.get(role)
             if isinstance(view, Painting):
                 view.reload()
+        for role in _ALWAYS:
+            self.layer(role)
+        self._layers["accepted"].metadata["numbers"] = opened.instances  # for the writers
         self._on_chosen((0, 0, *opened.shape))
         if opened.scribbles.any():
             self.layer("scribbles")
@@ -198,13 +208,22 @@ class Binding:
         self.sync_marks()
 
     def _on_step(self) -> None:
-        """A slider moved: another plane of the adopted stack is labelled."""
-        opened = self.session.opened
-        adopted = self._adopted_of(self.session.name) if opened else None
-        if adopted is not None and adopted.leading:
-            name = adopted.at(self.viewer.dims.current_step)
-            if name != self.session.name:
-                self.session.open(name)
+        """A slider moved: another plane of the stack is labelled."""
+        if self.session.opened is None:
+            return
+        step = self.viewer.dims.current_step
+        adopted = self._adopted_of(self.session.name)
+        name = self.picture.at(step) if adopted is None else adopted.at(step)
+        moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
+        if name and moved and name != self.session.name:
+            self.session.open(name)
+
+    def _slide_to(self, adopted: Adopted, name: str) -> None:
+        """An image of a stack was opened from the dock: its plane comes into sight."""
+        self._plane = name
+        if adopted.at(self.viewer.dims.current_step) != name:
+            first, steps = self.viewer.dims.ndim - 2 - len(adopted.leading), adopted.step_of(name)
+            self.viewer.dims.set_current_step(range(first, first + len(steps)), steps)
 
     # ------------------------------------------------------------------ layers
 
@@ -214,16 +233,15 @@ class Binding:
         if opened is None:
             return None
         if role not in self._layers:
-            made = layers.make(role, opened.shape, self.session.classes, self.image)
+            made = layers.make(role, opened.shape, self.session.classes, self.image, self._truth(role, None))
             self._layers[role] = made
             self._views[role] = self._view(role, made)
             active = self.viewer.layers.selection.active
             self.viewer.layers.insert(self._place_of(role), made)
             self.viewer.layers.selection.active = active or made
-            if isinstance(self._views[role], Painting):
-                self._views[role].reload()
             bind(made, self)
             if role == "accepted":
+                made.metadata["numbers"] = opened.instances  # for the writers
                 self._mouse = ThingMouse(cast("Labels", made), self.session, lambda: self.tool, self._chosen_layer)
         return self._layers[role]
 
@@ -279,8 +297,8 @@ class Binding:
         session = self.session
         if isinstance(layer, Points):
             return ClickLayer(layer, session)
-        if isinstance(layer, Shapes):
-            return BoxLayer(layer, session)
+        if role == "boxes":
+            return BoxLayer(cast("Shapes", layer), session)
         if not isinstance(layer, Labels) or role in ("chosen", "contradictions"):
             return None
         said: dict[str, Callable[..., None]] = {
@@ -291,6 +309,7 @@ class Binding:
             "pseudo": partial(session.labelling.correct, "pseudo"),
             "refined": partial(session.labelling.correct, "refined"),
             "objects": lambda box, changed, values: session.told.emit("Outlines are drawn by themselves."),
+            "predicted": lambda box, changed, values: session.told.emit("Take the prediction over, then correct it."),
         }
         layer.selected_label = session.class_id
         return Painting(layer, lambda box: self._truth(role, box), said[role])
@@ -302,18 +321,19 @@ class Binding:
         if role in ("seeds", "pseudo", "refined"):
             return opened.preview(role, box)
         whole: Any = {
+            "predicted": opened.predicted.labels if opened.predicted else None,
             "proposal": self.session.proposal,
             "scribbles": opened.scribbles,
             "accepted": opened.accepted,
-            "objects": opened.instances,
-        }[role]
-        return cast("ClassIds", whole if box is None else whole[box[0] : box[2], box[1] : box[3]])
+            "objects": opened.outlines,
+        }.get(role)
+        return cast("ClassIds", whole if box is None or whole is None else whole[box[0] : box[2], box[1] : box[3]])
 
     def _refresh(self, box: Box4, *roles: Role) -> None:
-        for role in roles:
-            view = self._views.get(role)
-            if isinstance(view, Painting):
-                view.refresh(box)
+        opened = self.session.opened
+        for view in map(self._views.get, roles):
+            if opened and isinstance(view, Painting):
+                view.refresh(opened.beyond(box))  # outlines change beside it, too
 
     def _on_scribbles(self, box: Box4) -> None:
         self.layer("scribbles")

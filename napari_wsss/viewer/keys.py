@@ -34,10 +34,14 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "erase": "Alt-7",
     "object": "Alt-8",
     "split": "Alt-9",
-    "merge_objects": "J",
-    "split_object": "K",
+    "merge_objects": "Shift-J",
+    "split_object": "Shift-K",
     "relabel_object": "Shift-C",
     "delete_object": "Shift-D",
+    "region_accept": "Y",
+    "region_class": "U",
+    "region_skip": "K",
+    "region_next": "J",
 }
 """Action to key, as napari writes keys; a person changes them in napari's preferences (page of this plugin)."""
 
@@ -69,6 +73,10 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
         "split_object": binding.split_here,
         "relabel_object": lambda: shape.relabel(session.class_id, binding.cursor()),
         "delete_object": lambda: shape.delete(binding.cursor()),
+        "region_accept": partial(session.queue.answer, "accept"),
+        "region_class": partial(session.queue.answer, "class"),
+        "region_skip": partial(session.queue.answer, "skip"),
+        "region_next": partial(session.queue.step, 1),
         **{tool: partial(binding.use, tool) for tool in tools},
     }
 

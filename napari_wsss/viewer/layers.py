@@ -6,34 +6,21 @@ A layer is known by ``metadata["wsss"]["role"]``, never by its name; it may be r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.transforms import Affine
+from numpy.typing import NDArray
 
 from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
-    "image",
-    "cam",
-    "confidence",
-    "seeds",
-    "pseudo",
-    "refined",
-    "contradictions",
-    "accepted",
-    "objects",
-    "scribbles",
-    "proposal",
-    "chosen",
-    "boxes",
-    "points",
-]
-ORDER: tuple[Role, ...] = (
-    "image", "cam", "confidence", "seeds", "pseudo", "refined", "contradictions", "accepted", "objects", "scribbles",
-    "proposal", "chosen", "boxes", "points",
-)  # fmt: skip
+    "image", "cam", "confidence", "uncertainty", "worth", "seeds", "pseudo", "predicted", "refined", "contradictions",
+    "accepted", "objects", "scribbles", "proposal", "chosen", "regions", "boxes", "preview", "points",
+]  # fmt: skip
+ORDER: tuple[Role, ...] = get_args(Role)
 """From the bottom up."""
 
 TITLES: dict[Role, str] = {
@@ -41,7 +28,10 @@ TITLES: dict[Role, str] = {
     "cam": "activation map",
     "confidence": "confidence",
     "seeds": "seeds of the map",
+    "uncertainty": "uncertainty",
+    "worth": "worth asking (RIPU)",
     "pseudo": "pseudo-labels",
+    "predicted": "predicted",
     "refined": "refined",
     "contradictions": "contradictions",
     "accepted": "accepted",
@@ -49,23 +39,21 @@ TITLES: dict[Role, str] = {
     "scribbles": "scribbles",
     "proposal": "proposal",
     "chosen": "chosen objects",
+    "regions": "asked regions",
     "boxes": "boxes",
+    "preview": "under the mouse",
     "points": "points",
 }
 _OPACITY: dict[Role, float] = {
-    "pseudo": 0.45,
-    "refined": 0.45,
-    "accepted": 0.5,
-    "scribbles": 0.9,
-    "proposal": 0.6,
+    "pseudo": 0.45, "predicted": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6,
     "seeds": 0.7,
+}  # fmt: skip
+_OUTLINES: dict[Role, tuple[str, int]] = {
+    "objects": ("white", 0),
+    "chosen": ("#ffd400", 2),
+    "contradictions": ("#ff2040", 0),
 }
-_OUTLINES: dict[Role, tuple[str, int, type[np.generic]]] = {
-    "objects": ("white", 1, np.uint32),
-    "chosen": ("#ffd400", 2, np.uint8),
-    "contradictions": ("#ff2040", 0, np.uint8),
-}
-_HEAT = "magma"
+_MAPS: dict[Role, str] = {"cam": "magma", "confidence": "viridis", "uncertainty": "inferno", "worth": "inferno"}
 _FAINT = "59"  # alpha
 
 
@@ -94,7 +82,27 @@ def placed_like(image: Layer | None) -> dict[str, Any]:
 def place_like(layer: Layer, image: Layer) -> None:
     """Lay an existing layer where the image lies."""
     for name, value in placed_like(image).items():
-        setattr(layer, name, value)
+        if not _same(getattr(layer, name), value):  # each makes napari slice the layer anew
+            setattr(layer, name, value)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Affine):
+        return a.affine_matrix.shape == b.affine_matrix.shape and np.allclose(a.affine_matrix, b.affine_matrix)
+    if isinstance(a, tuple):
+        return a == tuple(b)
+    return np.shape(a) == np.shape(b) and np.array_equal(a, b)
+
+
+def place_cells_like(layer: Layer, image: Layer, stride: int) -> None:
+    """Lay a map with cells of so many pixels where the image lies."""
+    place_like(layer, image)
+    if stride > 1:
+        zeros, half = (0.0,) * (image.ndim - 2), (stride - 1) / 2
+        first, middle = (np.array(image.data_to_world((*zeros, at, at)))[-2:] for at in (0.0, half))
+        linear = np.array(layer.affine.linear_matrix)[-2:, -2:]
+        layer.translate = np.array(layer.translate) + np.linalg.solve(linear, middle - first)
+        layer.scale = np.array(layer.scale) * stride
 
 
 def colours(classes: Iterable[Class]) -> DirectLabelColormap:
@@ -110,28 +118,50 @@ def told(classes: Iterable[Class]) -> dict[str, Any]:
     return {"classes": {c.id: c.name for c in listed}, "colours": {c.id: c.colour for c in listed}}
 
 
-def make(role: Role, shape: tuple[int, int], classes: Iterable[Class], image: Layer | None) -> Layer:
-    """An empty layer for a role."""
-    mark = {"wsss": {"role": role, "live": True}, **told(classes)}
-    common = {"name": TITLES[role], "metadata": mark, **placed_like(image)}
+def _filled(shape: tuple[int, int], kind: type[np.generic], truth: NDArray[Any] | None) -> NDArray[Any]:
+    """A copy to paint in, or zeros (which take no memory until somebody paints)."""
+    return np.zeros(shape, kind) if truth is None or not truth.any() else truth.astype(kind)
+
+
+def make(
+    role: Role,
+    shape: tuple[int, int],
+    classes: Iterable[Class],
+    image: Layer | None,
+    truth: NDArray[Any] | None = None,
+) -> Layer:
+    """A layer for a role; ``truth`` (h, w) is what a Labels layer shows."""
+    common = {
+        "name": TITLES[role],
+        "metadata": {"wsss": {"role": role, "live": True}, **told(classes)},
+        **placed_like(image),
+    }
     if role == "points":
         size = max(2.0, max(shape) / 90)
         return Points(
             np.zeros((0, 2)), ndim=2, size=size, border_width=0.12, border_color="white", canvas_size_limits=(7, 14),
             features={"key": np.zeros(0, int)}, **common,
         )  # fmt: skip
+    if role == "preview":
+        outline = Shapes(ndim=2, face_color="transparent", **common)
+        outline.editable = False
+        return outline
     if role == "boxes":
         return Shapes(ndim=2, face_color="transparent", edge_width=max(1.0, max(shape) / 400), **common)
-    if role in ("cam", "confidence"):
+    if role == "regions":
+        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(0.3, max(shape) / 1200), opacity=1.0, **common)
+        boxes.editable = False
+        return boxes
+    if role in _MAPS:
         return Image(
-            np.zeros(shape, np.float32), colormap=_HEAT if role == "cam" else "viridis", contrast_limits=(0.0, 1.0),
+            np.zeros(shape, np.float32), colormap=_MAPS[role], contrast_limits=(0.0, 1.0),
             blending="translucent", opacity=0.6, visible=False, **common,
         )  # fmt: skip
     if role in _OUTLINES:
-        colour, width, dtype = _OUTLINES[role]
+        colour, width = _OUTLINES[role]
         outline = DirectLabelColormap(color_dict={0: "transparent", None: colour})
-        layer = Labels(np.zeros(shape, dtype), colormap=outline, opacity=0.9, **common)
+        layer = Labels(_filled(shape, np.uint8, truth), colormap=outline, opacity=0.9, **common)
         layer.contour = width
         layer.editable = role == "objects"
         return layer
-    return Labels(np.zeros(shape, np.uint16), colormap=colours(classes), opacity=_OPACITY[role], **common)
+    return Labels(_filled(shape, np.uint16, truth), colormap=colours(classes), opacity=_OPACITY[role], **common)

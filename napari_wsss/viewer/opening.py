@@ -12,8 +12,10 @@ Docking = Callable[[Any], Any]
 """Adds the dock to a viewer; it lives above this room."""
 
 
-def open_window(paths: Sequence[Path], dock: Docking) -> None:
+def open_window(paths: Sequence[Path], dock: Docking, shown: Callable[[Any], None] | None = None) -> None:
     """Open napari with the dock on a project folder, or on images as a new project; returns when it is closed.
+
+    ``shown`` gets the viewer before its events are served.
 
     Raises
     ------
@@ -28,6 +30,8 @@ def open_window(paths: Sequence[Path], dock: Docking) -> None:
     project = Project.open(paths[0]) if len(paths) == 1 and is_project(paths[0]) else None
     viewer = napari.Viewer(title="napari-wsss")
     show(viewer, dock, project, [] if project else list(paths))
+    if shown is not None:
+        shown(viewer)
     napari.run()
 
 

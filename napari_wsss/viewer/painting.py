@@ -42,6 +42,8 @@ class Painting:
         if truth is not None:
             self._writing = True
             try:
+                if truth.shape == self.layer.data.shape and not truth.any() and not self.layer.data.any():
+                    return  # as it is: a large image costs napari much
                 self.layer.data = truth.astype(self.layer.data.dtype)  # a copy: napari paints in it
             finally:
                 self._writing = False
@@ -60,17 +62,40 @@ class Painting:
             finally:
                 self._writing = False
 
-    def _on_paint(self) -> None:
+    def _on_paint(self, event: Any) -> None:
         if self._writing:
             return
-        truth = self._truth(None)
-        if truth is None or truth.shape != self.layer.data.shape:
+        around = _touched(event.value) or (0, 0, *self.layer.data.shape)
+        y, x = around[:2]
+        truth, shown = self._truth(around), self.layer.data[y : around[2], x : around[3]]
+        if truth is None or truth.shape != shown.shape:
             return
-        differs = self.layer.data != truth
+        differs = shown != truth
         rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
         if not len(rows):
             return
-        box = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-        there = np.s_[box[0] : box[2], box[1] : box[3]]
-        self._painted(box, differs[there], self.layer.data[there].copy())
+        there = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        box = int(rows[0]) + y, int(columns[0]) + x, int(rows[-1]) + 1 + y, int(columns[-1]) + 1 + x
+        self._painted(box, differs[there], shown[there].copy())
         self.refresh(box)  # what the session did not take
+
+
+def _touched(atoms: Any) -> Box4 | None:
+    """The box around a stroke, as napari's event tells it; None where it tells in a way that we do not know.
+
+    napari 0.9 tells either slices or a tuple of indices. Looking at the whole image would give the same, slowly.
+    """
+    corners = []
+    for atom in atoms if isinstance(atoms, list) else [None]:
+        key: Any = getattr(atom, "slice_key", None) or (atom[0] if isinstance(atom, tuple) and atom else ())
+        if len(key) == 2 and all(isinstance(k, slice) and k.stop is not None and k.step in (None, 1) for k in key):
+            corners.append([key[0].start or 0, key[1].start or 0, key[0].stop, key[1].stop])
+        elif len(key) == 2 and all(isinstance(k, np.ndarray) and k.dtype.kind == "i" and k.size for k in key):
+            corners.append([key[0].min(), key[1].min(), key[0].max() + 1, key[1].max() + 1])
+        else:
+            return None
+    if not corners:
+        return None
+    found = np.array(corners)
+    low, high = found[:, :2].min(0), found[:, 2:].max(0)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

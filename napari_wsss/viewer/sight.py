@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_wsss.session import Session
@@ -15,8 +16,8 @@ _AFTER = 400  # ms without a change
 class Sight:
     """The camera of a viewer, written to the session when it rests and taken from it after a project was opened."""
 
-    def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self._camera, self._session = viewer.scene.camera, session
+    def __init__(self, viewer: ViewerModel, session: Session, layer: Callable[[], Layer | None]) -> None:
+        self._camera, self._session, self._layer = viewer.scene.camera, session, layer
         self.timer = single_shot(_AFTER, self._remember)
         self._camera.events.center.connect(self._moved)
         self._camera.events.zoom.connect(self._moved)
@@ -32,6 +33,13 @@ class Sight:
                 "image": self._session.opened.name,
             }
             self._session.write_place()
+            self._session.looking.around(*self._middle())
+
+    def _middle(self) -> tuple[int, int]:
+        """The pixel of the image in the middle of the canvas."""
+        layer = self._layer()
+        at = self._camera.center[-2:] if layer is None else layer.world_to_data(self._camera.center[-2:])
+        return round(float(at[0])), round(float(at[1]))
 
     def restore(self) -> None:
         """Where the person left the image that is now open; once."""

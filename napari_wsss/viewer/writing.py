@@ -72,8 +72,8 @@ def write_ome_zarr(path: str, layer_data: Sequence[LayerData]) -> list[str]:
 def _write(form: str, path: str, layer_data: Sequence[LayerData]) -> list[str]:
     """Write one dataset of one format into the folder ``path``.
 
-    A labels layer of this plugin (or one that says its classes in ``metadata["classes"]``) holds classes, its
-    outlines hold object numbers; anybody else's labels layer holds object numbers of one class of its name.
+    A labels layer of this plugin (or one that says its classes in ``metadata["classes"]``) holds classes, and may
+    have object numbers (h, w) in ``metadata["numbers"]``; anybody else's holds object numbers of one class of its name.
     """
     dataset = dataset_of(layer_data)
     exporter = registry.load("exporters", form)
@@ -90,13 +90,15 @@ def dataset_of(layer_data: Sequence[LayerData]) -> SplitDataset:
         No image, or labels of another size than the image.
     """
     pictures = [(np.asarray(d), meta) for d, meta, kind in layer_data if kind == "image"]
-    labelled = [(np.asarray(d), meta) for d, meta, kind in layer_data if kind == "labels"]
+    labelled = [(np.asarray(d), meta) for d, meta, kind in layer_data if kind == "labels" and _role(meta) != "objects"]
     if not pictures or not labelled:
         raise UsageError("select an image layer and its labels layer to save a dataset")
     pixels, image = pictures[0]
     shape = (pixels.shape[:-1] if image.get("rgb") else pixels.shape)[-2:]
     ids = next((d for d, meta in labelled if _is_numbers(meta)), None)
     given, of_classes = next(((d, meta) for d, meta in labelled if not _is_numbers(meta)), (None, {}))
+    if ids is None and given is not None:
+        ids = of_classes["metadata"].get("numbers")
     for found, meta in labelled:
         if found.shape[-2:] != shape or found.shape[:-2] not in ((), pixels.shape[: -3 if image.get("rgb") else -2]):
             raise UsageError(f"{meta.get('name')} is {found.shape}, the image {image.get('name')} is {pixels.shape}")
@@ -159,8 +161,11 @@ def _seen(plane: NDArray[Any], image: Mapping[str, Any]) -> Any:
 
 def _is_numbers(meta: Mapping[str, Any]) -> bool:
     """A layer of object numbers rather than classes."""
-    mark = meta.get("metadata", {}).get("wsss", {})
-    return mark.get("role") == "objects" or not (mark.get("role") or meta.get("metadata", {}).get("classes"))
+    return not (_role(meta) or meta.get("metadata", {}).get("classes"))
+
+
+def _role(meta: Mapping[str, Any]) -> str:
+    return str(meta.get("metadata", {}).get("wsss", {}).get("role", ""))
 
 
 def _classes(meta: Mapping[str, Any]) -> Classes:

@@ -68,6 +68,8 @@ class Deciding(QWidget):
             listen(self, signal, self.refresh)
         listen(self, binding.tool_changed, self.refresh)
         listen(self, self._session.history_changed, self.refresh)
+        listen(self, self._session.queue.changed, self.refresh)
+        listen(self, self._session.class_changed, self.refresh)
         listen(self, self._session.told, self._tell)
         listen(self, self._session.failed, self._warn)
         self.restyle()
@@ -126,6 +128,11 @@ class Deciding(QWidget):
         if self._binding.tool == "split":
             return "Draw a line through an accepted object, or click once in each of its parts."
         name = self._session.classes[self._session.class_id - 1].name
+        asked = self._session.queue.current
+        if asked is not None and asked.image == opened.name:
+            keys = {what: shown(f"region_{what}") for what in ("accept", "class", "skip")}
+            answers = f"{keys['accept']} right, {keys['class']} all <b>{name}</b>, {keys['skip']} skip"
+            return f"Is the prediction right in the yellow box? {answers}; or label it."
         return f"Click an object of class <b>{name}</b>: its mask appears. Keys 1-9 choose the class."
 
     def _tell(self, text: str) -> None:

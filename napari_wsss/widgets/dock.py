@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from typing import cast
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
@@ -20,10 +21,12 @@ from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.map_editing import MapEditing
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
+from napari_wsss.widgets.queue import QueueList
 from napari_wsss.widgets.section import Section
 from napari_wsss.widgets.stages import Stages
 from napari_wsss.widgets.status import Status
 from napari_wsss.widgets.tools import ToolRow
+from napari_wsss.widgets.training import TrainingPanel
 
 
 class Dock(QWidget):
@@ -43,6 +46,8 @@ class Dock(QWidget):
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
         self.maps = MapEditing(self.binding)
+        self.training = TrainingPanel(self.binding)
+        self.queue = QueueList(self.binding)
         self.objects = Objects(self.binding)
         self.export = Export(session)
         self.status = Status(session)
@@ -60,9 +65,15 @@ class Dock(QWidget):
         for widget in (self.go_on, self.project, self.images, self.classes, self.tools, self.deciding):
             column.addWidget(widget)
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
-        column.addWidget(Section("Map of the class: seeds, boxes, doubts", self.maps))
-        column.addWidget(Section("Objects: mend, count, measure", self.objects))
-        column.addWidget(Section("Export", self.export))
+        self.sections = {
+            "map": Section("Map of the class: seeds, boxes, doubts", self.maps),
+            "training": Section("Train a segmenter", self.training),
+            "queue": Section("What to label next", self.queue),
+            "objects": Section("Objects: mend, count, measure", self.objects),
+            "export": Section("Export", self.export),
+        }
+        for section in self.sections.values():
+            column.addWidget(section)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -99,13 +110,13 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages, self.maps, self.objects.list):
+        for part in (self.tools, self.deciding, self.stages, self.maps, self.training, self.queue, self.objects.list):
             part.restyle()
 
     def _fit(self) -> None:
         """Wide enough for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
-            bar = self._area.verticalScrollBar().sizeHint().width()
+            bar = cast("QScrollBar", self._area.verticalScrollBar()).sizeHint().width()
             self.setMinimumWidth(self._inner.minimumSizeHint().width() + bar + 4)
 
     def showEvent(self, event: object) -> None:

@@ -18,7 +18,7 @@ class Export(QWidget):
         super().__init__()
         self._session = session
         self.what = QComboBox()
-        self.what.addItems(["accepted", "refined", "pseudo"])
+        self.what.addItems(["accepted", "refined", "pseudo", "predicted"])
         self.form = QComboBox()
         for name in registry.names("exporters"):
             self.form.addItem(name.replace("_", "-"))

@@ -15,6 +15,7 @@ from napari_wsss.project import ImageRecord
 from napari_wsss.session import Session
 from napari_wsss.session.opened import thumbnail
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.parts import tool_button
 
 STATES = ("new", "labelled", "proposed", "accepted", "skipped")
 COLOURS = {"new": "#8a8f98", "labelled": "#4c9be8", "proposed": "#e0a030", "accepted": "#3fae5a", "skipped": "#555a63"}
@@ -33,6 +34,8 @@ class ImageStrip(QWidget):
         self.filter.addItems(["all images", *STATES])
         self.filter.setToolTip("Show only images in this state")
         self.filter.currentIndexChanged.connect(self.refresh)
+        self.worst = tool_button("worst first", "Order by how good the predictions are thought to be", checkable=True)
+        self.worst.clicked.connect(session.worst_first.sort)
         self._count = QLabel()
         self.list = QListWidget()
         self.list.setViewMode(QListView.ViewMode.IconMode)
@@ -46,6 +49,7 @@ class ImageStrip(QWidget):
         self.list.itemClicked.connect(self._clicked)
         top = QHBoxLayout()
         top.addWidget(self._count, 1)
+        top.addWidget(self.worst)
         top.addWidget(self.filter)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -68,11 +72,15 @@ class ImageStrip(QWidget):
         shown = [r for r in records if self.filter.currentIndex() <= 0 or r.state == wanted]
         accepted = sum(r.state == "accepted" for r in records)
         self._count.setText(f"{accepted} of {len(records)} accepted" if records else "no images")
+        self.worst.setChecked(bool(self._session.worst_first.found))
+        self.worst.setEnabled(bool(records))
         self.list.clear()
         for record in shown:
             item = QListWidgetItem(record.name.rsplit("/", 1)[-1])
             item.setData(Qt.ItemDataRole.UserRole, record.name)
-            item.setToolTip(f"{record.name}: {record.state}, {record.shape[1]} × {record.shape[0]} pixels")
+            quality = self._session.worst_first.words(record.name)
+            size = f"{record.shape[1]} × {record.shape[0]} pixels"
+            item.setToolTip(", ".join(part for part in (f"{record.name}: {record.state}", size, quality) if part))
             item.setIcon(self._icon(record))
             self.list.addItem(item)
         self._wanted = [r for r in shown if r.name not in self.thumbnails]

@@ -68,10 +68,10 @@ class Objects(QWidget):
             self._count(opened, lambda found: self._show(*found))
 
     def _count(self, opened: Opened, then: Callable[[tuple[list[counts.Row], list[counts.Item]]], None]) -> None:
-        labels, ids = opened.accepted.copy(), opened.instances.copy()
         classes, size = self._session.classes, opened.pixel_size
 
         def work(job: Job[Any]) -> Any:
+            labels, ids = opened.accepted.copy(), opened.instances.copy()
             numbers = ids if ids.any() else None
             return counts.count(labels, numbers, classes, size), counts.listed(labels, numbers, classes, size)
 

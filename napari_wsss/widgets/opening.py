@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from napari_wsss.viewer.opening import open_window
 TITLE = "Weak supervision"
 
 
-def open_with_dock(paths: Sequence[Path]) -> None:
-    """Open napari with the dock; returns when the window is closed."""
-    open_window(paths, add_dock)
+def open_with_dock(paths: Sequence[Path], shown: Callable[[Any], None] | None = None) -> None:
+    """Open napari with the dock; returns when the window is closed. ``shown`` gets the viewer once it is there."""
+    open_window(paths, add_dock, shown)
 
 
 def add_dock(viewer: Any) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QToolButton
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QToolButton
+
+from napari_wsss import registry
 
 
 def tool_button(text: str = "", tip: str = "", checkable: bool = False, side: int = 16) -> QToolButton:
@@ -41,3 +43,15 @@ def fit_height(made: QTableWidget, row: int, least: int = 0, most: int = 6) -> N
     header = cast("QHeaderView", made.horizontalHeader())
     head = 0 if header.isHidden() else header.sizeHint().height()
     made.setFixedHeight(min(max(made.rowCount(), least), most) * row + head + 4)
+
+
+def method_combo(kind: str, *first: str) -> QComboBox:
+    """The methods of a kind, each with its line as a tooltip; before them what else can be chosen."""
+    made = QComboBox()
+    made.addItems(first)
+    for name in registry.names(kind):
+        made.addItem(name)
+        made.setItemData(made.count() - 1, registry.summary(kind, name), 3)  # tooltip
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(7)
+    return made

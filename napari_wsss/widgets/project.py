@@ -9,7 +9,6 @@ from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from napari_wsss.errors import WsssError
-from napari_wsss.project import Project
 from napari_wsss.session import scratch
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.widgets.listening import listen
@@ -101,12 +100,4 @@ class ProjectBar(QWidget):
 
     def save_as(self, target: Path) -> None:
         """Move a project without a name to a place of the person's own."""
-        project = self._session.the_project()
-        folder = project.folder
-        self._session.leave_project()
-        try:
-            scratch.move(folder, target)
-        except (WsssError, OSError) as error:
-            self._session.failed.emit(f"Not saved there: {error}")
-            target = folder
-        self._session.take_project(Project.open(target))
+        self._session.working.save_as(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_wsss.viewer.binding import Binding, Tool
 from napari_wsss.viewer.keys import shown
@@ -35,8 +35,7 @@ class ToolRow(QWidget):
         self._binding = binding
         self.buttons: dict[str, QToolButton] = {}
         self._group = QButtonGroup(self)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
+        grid = QGridLayout()
         grid.setSpacing(2)
         for place, (name, (title, tip)) in enumerate(TOOLS.items()):
             button = tool_button(f"{title}\n{shown(name)}", tip, checkable=True, side=20)
@@ -50,6 +49,17 @@ class ToolRow(QWidget):
             self._group.addButton(button)
             self.buttons[name] = button
             grid.addWidget(button, place // _A_ROW, place % _A_ROW)
+        self.preview = QCheckBox("outline what is under the mouse")
+        self.preview.setToolTip(
+            "With the point tool: what a click would bring, before it is made. Nothing is kept of it."
+        )
+        self.preview.setChecked(binding.session.hovering.on)
+        self.preview.toggled.connect(binding.hover.switch)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(grid)
+        column.addWidget(self.preview)
         self.restyle()
         listen(self, binding.tool_changed, self.refresh)
         self.refresh()

@@ -141,14 +141,16 @@ def test_a_constant_map_is_recognised():
 def test_every_strategy_scores_every_pixel_and_twice_the_same(name):
     method = registry.load("acquisition", name)
     strategy = method(method.Params(), CONTEXT)
-    doubt = Doubt(random_p(1, 3, (20, 24)).astype(np.float32), "x", 2, np.random.default_rng(0).random((20, 24)))
+    planes = np.random.default_rng(0).random((2, 20, 24))
+    doubt = Doubt(random_p(1, 3, (20, 24)).astype(np.float32), "x", 2, *planes)
     scores = strategy(doubt)
     assert scores.shape == (20, 24)
     assert np.isfinite(scores).all()
     assert np.array_equal(scores, strategy(doubt))
 
 
-def test_disagreement_says_what_it_lacks():
-    method = registry.load("acquisition", "disagreement")
-    with pytest.raises(CannotFeed, match="--views"):
+@pytest.mark.parametrize(("name", "remedy"), [("disagreement", "--student"), ("hardness", "training.hardness=yes")])
+def test_what_a_strategy_lacks_is_said_with_the_remedy(name, remedy):
+    method = registry.load("acquisition", name)
+    with pytest.raises(CannotFeed, match=remedy):
         method(method.Params(), CONTEXT)(Doubt(halves().astype(np.float32), "x", 1))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_wsss import bench
-from napari_wsss.bench import _rows, agmm, filters, noop, tile, write
+from napari_wsss.bench import _rows, agmm, filters, noop, pause, tile, write
 from napari_wsss.bench._drawn import textured_image
 from napari_wsss.bench._timing import best_of, environment, job
 from napari_wsss.cli import main
@@ -40,7 +40,7 @@ def test_a_row_has_the_fields_of_the_contract_in_order():
 
 
 def test_every_benchmark_has_a_name_and_a_summary_and_an_unknown_one_lists_them():
-    assert {"agmm", "embedded", "filters", "loop", "noop", "tile", "write"} <= set(bench.names())
+    assert {"agmm", "embedded", "filters", "loop", "noop", "pause", "tile", "write"} <= set(bench.names())
     assert all(bench.summary(name).endswith(".") for name in bench.names())
     with pytest.raises(UsageError, match="there are: agmm"):
         next(bench.measure("speed", bench.Setting()))
@@ -166,3 +166,16 @@ def test_texture_has_full_contrast_and_is_the_same_each_time():
     assert np.array_equal(one, other)
     assert one.min() == 0
     assert one.max() == 1
+
+
+def test_pauses_are_measured_without_and_with_a_training():
+    rows = list(pause.measure(bench.Setting(), seconds=1.0, side=64))
+    assert [(r.what, r.method) for r in rows] == [
+        ("pause_worst", "ours"),
+        ("pause_worst", "no_training"),
+        ("pause_p99", "ours"),
+    ]
+    assert all(r.value > 1000 / 60 / 2 for r in rows)  # a gap is a turn of the loop, not the work in it
+    assert rows[0].reference == 100.0
+    steps = int(rows[0].set.split(", ")[-1].removesuffix(" steps"))
+    assert steps > 0

@@ -133,8 +133,8 @@ def test_the_rows_of_the_loop(sets, hints, capsys):
 def test_hints_of_several_sets_lie_in_folders_of_their_names(sets, hints, tmp_path):
     setting = Setting(tuple(of.folder for of in sets), hints=tmp_path)
     with pytest.raises(UsageError, match="no folder drawn_cells"):
-        loop._hints(sets[0], tmp_path / "made", setting)
-    assert loop._hints(sets[0], tmp_path / "made", Setting(setting.sets, hints=hints)) == hints / "drawn_cells"
+        loop.hints_of(sets[0], tmp_path / "made", setting)
+    assert loop.hints_of(sets[0], tmp_path / "made", Setting(setting.sets, hints=hints)) == hints / "drawn_cells"
 
 
 def test_a_folder_that_is_no_set_is_told(tmp_path):

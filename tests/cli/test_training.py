@@ -76,7 +76,7 @@ def test_the_way_from_masks_to_the_next_regions(labelled, cli, tmp_path):
         (("train", "--segmenter", "dreams"), "no segmenter named 'dreams'"),
         (("train", "--param", "training.dreams=1"), "no setting 'dreams'"),
         (("train", "--param", "cam.layers=1"), "no such group"),
-        (("train", "--param", "segmenter.size=giant"), "not one of tiny, small, base"),
+        (("train", "--segmenter", "plain", "--param", "segmenter.size=giant"), "not one of tiny, small, base"),
         (("next", "--strategy", "dreams"), "no acquisition named 'dreams'"),
         (("next", "--answer", "1:cell"), "is not ID=accept"),
         (("next", "--answer", "1=dog"), "no class 'dog'"),

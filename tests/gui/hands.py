@@ -45,9 +45,9 @@ class Person:
         self.session.failed.connect(self.failed.append)
         self.rest()
 
-    def wait(self, until: Callable[[], object], what: str) -> None:
+    def wait(self, until: Callable[[], object], what: str, patience: float = 120) -> None:
         """Let the window live until something is so."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + patience
         while not until():
             assert time.monotonic() < deadline, f"still not: {what}; told {self.told[-2:]}, failed {self.failed}"
             QApplication.processEvents()

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import Qt
 from scipy import ndimage
 from skimage.io import imsave
 
 from napari_wsss.drawing import land, nuclei
 from napari_wsss.project import Project
+from napari_wsss.session.opened import borders
 from napari_wsss.types import Box, Point
 from tests.gui.hands import RIGHT, Person
 
@@ -59,7 +61,7 @@ def test_an_image_opened_in_napari_is_labelled_by_clicks_and_keys(person: Person
     accepted = s.project.accepted(s.name)
     assert iou(accepted.labels == 2, the_object(field.truth, first)) > 0.6
     assert np.array_equal(person.binding.layer("accepted").data, accepted.labels)
-    assert np.array_equal(person.binding.layer("objects").data, accepted.instances)
+    assert np.array_equal(person.binding.layer("objects").data, borders(accepted.instances))
     assert not layer.data.any()
     person.click(*second)
     person.rest()
@@ -338,3 +340,90 @@ def test_a_project_folder_dropped_on_the_window_is_worked_on(person: Person, fol
     assert person.session.project.folder == folder
     assert person.viewer.layers[0].name == "field0.tif"
     assert not any("project" in x.metadata.get("wsss", {}) for x in person.viewer.layers)
+
+
+def test_the_slider_moves_between_the_planes_of_a_projects_stack(person: Person, tmp_path: Path):
+    stack = np.stack([nuclei(seed, 8, (96, 96)).pixels for seed in range(3)])
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    imsave(tmp_path / "alone.tif", nuclei(7, 8, (96, 96)).pixels, check_contrast=False)
+    with Project.create(tmp_path / "p", ["background", "nucleus"]) as project:
+        project.add_images([tmp_path / "stack.tif", tmp_path / "alone.tif"])
+        names = [r.name for r in project.records()]
+    planes = [n for n in names if "@" in n]
+    assert len(planes) == 3
+    s, dims = person.session, person.viewer.dims
+    s.open_project(tmp_path / "p")
+    person.opened("alone.tif")
+    assert dims.ndim == 2
+    person.key(Qt.Key.Key_N)
+    person.opened(planes[0])
+    assert dims.nsteps[0] == 3
+    assert dims.current_step[0] == 0
+    dims.set_current_step(0, 2)
+    person.opened(planes[2])
+    assert np.array_equal(person.binding.image.data[2], stack[2])
+    person.click(*middles(nuclei(2, 8, (96, 96)).truth)[0])
+    person.rest()
+    person.key(Qt.Key.Key_W)
+    person.rest()
+    assert s.project.accepted(planes[2]) is not None
+    person.key(Qt.Key.Key_N, SHIFT)
+    person.opened(planes[1])
+    assert dims.current_step[0] == 1
+    assert not person.binding.layer("accepted").data.any()
+    person.shot("slider")
+
+
+def test_the_object_under_the_mouse_is_outlined_if_wanted(person: Person, field):
+    from qtpy.QtTest import QTest
+
+    person.viewer.add_image(field.pixels)
+    person.opened()
+    first, second = middles(field.truth)[:2]
+    s = person.session
+    person.wait(lambda: s.predicting._seen, "features there")
+    QTest.mouseMove(person.canvas, person.place(*second))
+    person.rest()
+    assert person.binding.shown_layer("preview") is None
+    person.press(person.dock.tools.preview)
+    QTest.mouseMove(person.canvas, person.place(*first))
+    person.wait(lambda: s.hovering.outline, "an outline")
+    person.rest()
+    lines = person.binding.layer("preview").data
+    assert all(np.ptp(np.concatenate(lines), axis=0) > 3)
+    assert (np.concatenate(lines).min(0) < first).all()
+    assert (np.concatenate(lines).max(0) > first).all()
+    assert not s.proposal.any()
+    person.shot("hover")
+    person.click(*first)
+    person.rest()
+    assert not len(person.binding.layer("preview").data)
+    assert s.proposal[first]
+    person.key(Qt.Key.Key_Q)
+    person.press(person.dock.tools.preview)
+    QTest.mouseMove(person.canvas, person.place(*second))
+    person.rest()
+    assert not s.hovering.outline
+    assert s.project.records()[0].state == "new"
+
+
+def test_a_stroke_is_found_where_napari_says_and_also_where_it_says_it_otherwise(person: Person, field, monkeypatch):
+    from napari_wsss.viewer import painting
+
+    person.viewer.add_image(field.pixels)
+    person.opened()
+    found, touched = [], painting._touched
+    monkeypatch.setattr(painting, "_touched", lambda atoms: found.append(touched(atoms)) or found[-1])
+    person.press(person.dock.tools.buttons["scribble"])
+    person.drag((20, 20), (30, 60))
+    person.rest()
+    y0, x0, y1, x1 = found[-1]
+    assert (y1 - y0) * (x1 - x0) < 60 * 60, "the whole image was compared"
+    (first,) = person.session.project.labels(person.session.name).strokes
+    monkeypatch.setattr(painting, "_touched", lambda atoms: None)
+    person.drag((80, 20), (90, 60))
+    person.rest()
+    second = person.session.project.labels(person.session.name).strokes[1]
+    assert second.y0 - first.y0 == pytest.approx(60, abs=1)
+    assert second.raster.shape == pytest.approx(first.raster.shape, abs=1)
+    assert np.array_equal(person.binding.layer("scribbles").data, person.session.opened.scribbles)

@@ -236,3 +236,19 @@ def test_labels_of_one_class_alone_are_refused():
         model().fit([sample(0, WeakLabels(marks=(Point(3, 3, 1),)))])
     with pytest.raises(CannotFeed, match="no image"):
         model().fit([sample(0, WeakLabels())])
+
+
+def test_surroundings_that_look_like_an_object_teach_nothing(monkeypatch):
+    """Around a clicked object lie others that nobody clicked."""
+    asked = []
+
+    def rings(found, shape, ground):
+        """All of every image, objects too, as if it were the ring around a clicked object."""
+        asked.append(ground)
+        return np.full(shape, ground, np.uint16)
+
+    monkeypatch.setattr("napari_wsss.label_models.pooled.asked", lambda *_: [])
+    monkeypatch.setattr("napari_wsss.label_models.pooled.object_seeds", rings)
+    state = model().fit([clicked(n) for n in range(3)])
+    assert asked == [1, 1, 1]
+    assert accuracy(model()(sample(9, WeakLabels()), state).labels, 9) > 0.9

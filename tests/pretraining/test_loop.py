@@ -161,6 +161,11 @@ def test_another_runs_weights_are_the_averaged_ones_and_the_rest_begins_anew(tmp
     assert made.step == 0
     assert same(made.network, other.average)
     assert same(made.average, other.average)
+    exported = tmp_path / "exported.safetensors"
+    export(tmp_path / "checkpoint.pt", exported)
+    made.start_from(exported)
+    weights = made.network.mask_decoder.masks.weight
+    assert torch.equal(weights, other.average.mask_decoder.masks.weight.half().float())
 
 
 def test_training_stops_when_its_minutes_are_over_and_leaves_metrics(

@@ -26,7 +26,7 @@ def refiner(predictor=None, context=None, **given) -> METHOD:
 class Answers:
     """A predictor that always answers with one mask and one set of logits."""
 
-    model, side = "answers", 256
+    model, side, looks_twice = "answers", 256, False
 
     def __init__(self, mask: np.ndarray, height: float = 10) -> None:
         self.mask, self.height = mask, height

@@ -23,6 +23,7 @@ class ToySam:
 
     model = "toy"
     side = 256
+    looks_twice = False
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from napari_wsss import registry
 from napari_wsss.errors import UsageError
+from napari_wsss.models.embedded.predictor import load_embedded
 from napari_wsss.models.plain_encoder import SIZES, layers_of, receptive_field
 from napari_wsss.protocols import Context
+from napari_wsss.trained import Recipe, measured
+from napari_wsss.training import Training
+from napari_wsss.training.learner import new_learner
 from napari_wsss.types import Class, Classes
 
 CONTEXT = Context(Classes((Class(1, "a", "#000000"), Class(2, "b", "#ffffff"))))
+SAMPLE = np.stack([np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)]), np.ones((4, 4), bool)
 
 
 def made(segmenter: str, channels: int, classes: int = 3, /, **params):
@@ -76,3 +82,57 @@ def test_dropped_channels_change_the_answer_and_none_dropped_does_not(name, chan
     ones = torch.ones(2, network.drop_width)
     assert torch.equal(network(x, drop=ones).logits, whole)
     assert not torch.allclose(network(x, drop=ones * 0).logits, whole)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_the_model_inside_takes_any_number_of_channels_and_any_size(channels):
+    network = made("embedded", channels, weights="").eval()
+    seen = network(torch.rand(1, channels, 45, 70))
+    assert seen.logits.shape == (1, 3, 45, 70)
+    assert torch.isfinite(seen.logits).all()
+
+
+def test_training_begins_with_the_weights_of_the_model_inside():
+    method = registry.load("segmenters", "embedded")
+    begun = method(method.Params(), CONTEXT)
+    colour, grey = begun.network(3, 2), begun.network(1, 2)
+    for network in (colour, grey):
+        before = network.encoder.body.tokens[1].first[0].weight.clone()
+        begun.begin(network)
+        assert not torch.equal(network.encoder.body.tokens[1].first[0].weight, before)
+        assert all(p.requires_grad for p in network.parameters())
+    theirs = load_embedded().network.image_encoder
+    x = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        for mine, other, of_grey in zip(
+            colour.encoder(x.repeat(1, 3, 1, 1)), theirs.pyramid(x.repeat(1, 3, 1, 1)), grey.encoder(x), strict=True
+        ):
+            assert torch.allclose(mine, other, atol=1e-4)
+            assert torch.allclose(mine, of_grey, atol=1e-4)
+    with torch.no_grad():
+        colour.encoder.body.stem[0][0].weight.zero_()
+    assert theirs.stem[0][0].weight.any()  # the model that clicks are asked of keeps its own
+
+
+def test_a_trained_network_is_read_without_the_weights_it_began_with(monkeypatch):
+    def missing(*_):
+        raise AssertionError("looked for the weights")
+
+    monkeypatch.setattr("napari_wsss.models.embedded.fine_tuned.load_embedded", missing)
+    recipe = Recipe("embedded", {}, "image", 3, ("a", "b"))
+    assert recipe.network(CONTEXT)
+    with pytest.raises(AssertionError, match="looked"):
+        recipe.network(CONTEXT, begun=True)
+
+
+def test_a_begun_encoder_learns_at_its_own_pace_and_is_fed_as_it_was_taught():
+    recipe = measured(Recipe("embedded", {"weights": "", "pace": 0.25}, "image", 0, ("a", "b")), [SAMPLE])
+    assert (recipe.channels, recipe.mean, recipe.std) == (2, (0.5, 0.5), (0.25, 0.25))
+    optimiser = new_learner(recipe, Training(), CONTEXT, 0).optimiser
+    head, encoder = optimiser.param_groups
+    assert (head["pace"], encoder["pace"]) == (1.0, 0.25)
+    network = recipe.network(CONTEXT)
+    assert len(encoder["params"]) == len(list(network.encoder.parameters()))
+    assert len(head["params"]) + len(encoder["params"]) == len(list(network.parameters()))
+    plain = measured(Recipe("plain", {}, "image", 0, ("a", "b")), [SAMPLE])
+    assert plain.mean == pytest.approx((0.0, 1.0))

@@ -16,6 +16,7 @@ from napari_wsss.project import Project
 from napari_wsss.simulation import Oracle, Play, Row, area, simulate, summary
 from napari_wsss.simulation.curve import between
 from napari_wsss.simulation.drawing_curves import draw_curves
+from napari_wsss.simulation.play import _Game
 from napari_wsss.training import Training
 from napari_wsss.types import Region
 from tests.toy_projects import SHAPE, draw, truth
@@ -184,3 +185,15 @@ def test_curves_are_summed_over_seeds_and_drawn(tmp_path):
         assert drawn.size == (640, 400)
     with pytest.raises(ValueError, match="no curve"):
         draw_curves(curves[2:], "pixels", tmp_path / "d.svg")
+
+
+def test_growing_rounds_multiply_what_is_labelled_by_the_same_factor():
+    game = object.__new__(_Game)
+    game.play, game.total, game.begun = Play(budget=0.1, rounds=4, spacing="growing"), 100_000, 2
+    allowed = [game._allowance(n) for n in range(5)]
+    assert allowed[0] == 2
+    assert allowed[4] == pytest.approx(10_000)
+    assert np.allclose(np.diff(np.log(allowed)), np.log(5000) / 4)
+    game.play = Play(budget=0.1, rounds=4)
+    assert np.allclose([game._allowance(n) for n in (1, 4)], [2500, 10_000])
+    assert Play(spacing="growing").signature != Play().signature

@@ -19,7 +19,8 @@ from PIL import Image as Picture
 from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.prediction import predict
 from napari_wsss.project import Project
-from napari_wsss.trained import read_trained
+from napari_wsss.trained import read_marked, read_trained
+from napari_wsss.training.learner import KIND as CHECKPOINT_KIND
 from napari_wsss.training.loop import train
 from napari_wsss.training.run_folder import RunFolder, runs
 from napari_wsss.types import Mask
@@ -102,6 +103,28 @@ def test_every_part_can_be_switched_and_gives_finite_losses(tmp_path, changes):
         assert ("self_training" in named) == (changes.get("unlabelled") == "cw-bass")
         assert ("hardness" in named) == changes.get("hardness", False)
         assert ("dice" in named) == (changes.get("dice", 1) > 0)
+
+
+def test_a_compiled_student_learns_the_same_and_its_weights_are_like_any_others(tmp_path, monkeypatch, count):
+    """The whole way of torch.compile takes minutes on a CPU; its tracing alone shows that the networks can go it."""
+    real, backends = torch.nn.Module.compile, []
+
+    def traced(module, **options):
+        backends.append(count("eager", "inductor"))
+        return real(module, backend=backends[-1], **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    found = []
+    for compiled in (False, True):
+        with accepted(tmp_path / str(compiled), 2, 2) as project:
+            report = train(project, replace(QUICK, steps=2, compile=compiled), device="cpu")
+            assert ("compiled" in report.used) == compiled
+            assert report.used.startswith("cpu (")
+            found.append(weights(runs(project.folder)[0]))
+            assert train(project, replace(QUICK, steps=3), device="cpu", resume=True).steps == 3
+    assert len(backends) == 2  # the one that was asked for it, and where it went on
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-2) for name in found[0])
 
 
 def test_without_a_rate_nothing_changes(tmp_path):
@@ -231,37 +254,54 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path):
             predict(project, device="cpu")
 
 
-def test_kill_9_at_random_moments_loses_no_epoch_and_leaves_no_half_checkpoint(tmp_path, count):
-    """The same weights as an uninterrupted run, whenever the process was killed."""
-    chance = random.Random(5)
+@pytest.mark.timeout(3600)
+def test_kill_9_at_random_moments_loses_no_epoch_no_mask_and_leaves_no_half_checkpoint(tmp_path, count):
+    """The same weights as an uninterrupted run, whenever the process was killed; a person labels meanwhile."""
+    chance, kills = random.Random(5), count(2, 30)
+    settings = replace(QUICK, steps=count(20, 90), save_every=0.0)
     with accepted(tmp_path / "whole") as project:
-        train(project, replace(QUICK, steps=20, save_every=0.0), device="cpu")
+        project.skip("5.png")
+        train(project, settings, device="cpu")
         wanted = weights(runs(project.folder)[0])
     with accepted(tmp_path / "killed") as project:
+        project.skip("5.png")  # labelled meanwhile and not learnt from, so that both runs see the same
         folder = project.folder
     code = (
-        "import sys; from dataclasses import replace; from pathlib import Path; import torch;"
+        "import json, sys; from pathlib import Path; import torch;"
         "torch.set_num_threads(1); from napari_wsss.project import Project;"
-        "from napari_wsss.training.loop import train; from tests.training.toy import QUICK;"
+        "from napari_wsss.training import Training; from napari_wsss.training.loop import train;"
         "p = Project.open(Path(sys.argv[1]));"
-        "train(p, replace(QUICK, steps=20, save_every=0.0), device='cpu', resume=sys.argv[2] == 'yes')"
+        "train(p, Training.from_json(sys.argv[3]), device='cpu', resume=sys.argv[2] == 'yes')"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    resumable = False
-    for _ in range(count(2, 30)):
-        child = subprocess.Popen([sys.executable, "-c", code, str(folder), "yes" if resumable else "no"], env=env)
+    resumable, killed, mask = False, 0, np.zeros(truth(5).shape, np.uint16)
+    for number in range(kills):
+        told = [str(folder), "yes" if resumable else "no", settings.to_json()]
+        child = subprocess.Popen([sys.executable, "-c", code, *told], env=env)
         step, wait_for = _steps_of(folder), chance.randint(1, 4)
         while child.poll() is None and _steps_of(folder) < step + wait_for:
             time.sleep(0.01)
+        mask[number] = 2
+        with Project.open(folder) as window:
+            window.accept("5.png", Mask(mask), BY)
+        time.sleep(chance.uniform(0.0, 0.05))
+        killed += child.poll() is None
         child.send_signal(signal.SIGKILL)
         child.wait()
-        resumable = any(run.checkpoint.is_file() for run in runs(folder))
+        written = [run.checkpoint for run in runs(folder) if run.checkpoint.is_file()]
+        for checkpoint in written:
+            read_marked(checkpoint, CHECKPOINT_KIND, "", "")  # whole: raises if it is not
+        resumable = bool(written)
+    print(f"{killed} of {kills} were killed in the middle")
+    assert killed > kills / 2
     with Project.open(folder) as project:
         assert project.check() == []
-        train(project, replace(QUICK, steps=20, save_every=0.0), device="cpu", resume=resumable)
+        assert np.array_equal(project.accepted("5.png").labels, mask)
+        assert all(np.array_equal(project.accepted(f"{n}.png").labels, truth(n)) for n in range(5))
+        train(project, settings, device="cpu", resume=resumable)
         run = runs(folder)[-1]
         steps = [line["step"] for line in run.metrics() if "loss" in line]
-        assert steps == list(range(1, 21))
+        assert steps == list(range(1, settings.steps + 1))
         assert same(wanted, weights(run))
 
 

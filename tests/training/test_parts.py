@@ -15,7 +15,7 @@ from napari_wsss.project import ImageRecord
 from napari_wsss.training.augmentation import Batch, content_kept, recoloured, strong, turned
 from napari_wsss.training.gallery import Shown, Snapshot, held_out
 from napari_wsss.training.settings import Training, with_values
-from napari_wsss.training.step import rate_at
+from napari_wsss.training.step import _told, rate_at
 from napari_wsss.training.teacher import follow, teacher_of, weight_of_past
 from napari_wsss.training.tiles import Order, Place, cells, cut, window
 from napari_wsss.training.yielding import Signals
@@ -206,3 +206,20 @@ def test_a_run_waits_while_somebody_clicks_or_paused_it(tmp_path):
     assert signals.wait(lambda: saved.append(1), resume) == 0
     signals.begin()
     assert not signals.stop
+
+
+# --------------------------------------------------------------------------- what is told
+
+
+def test_pseudo_labels_weigh_by_the_square_of_their_sureness_and_never_over_a_person():
+    seed = torch.tensor([[[1, 0], [0, 0]]])
+    noisy = torch.tensor([[[2, 2], [1, 2]]])
+    sureness = torch.full((1, 2, 2), 0.5)
+    inside = torch.tensor([[[True, True], [True, False]]])
+    batch = Batch(torch.zeros(1, 1, 2, 2), inside, seed, torch.ones(1, 2, 2, 2, dtype=torch.bool), noisy, sureness)
+    labels, weights = _told(batch, 0.8)
+    assert labels.tolist() == [[[1, 2], [1, 0]]]
+    assert torch.allclose(weights[labels > 0], torch.tensor([1.0, 0.2, 0.2]))
+    labels, weights = _told(batch, 0.0)
+    assert labels is seed
+    assert weights is None

@@ -13,7 +13,17 @@ from napari_wsss.types import Mask, Point
 from tests.toy_projects import BY, draw, truth
 
 QUICK = Training(
-    steps=6, tile=32, batch=2, check_every=3, save_every=1e9, held_out=0.0, rate=1e-2, flips="all", threads=1
+    segmenter="plain",
+    steps=6,
+    tile=32,
+    batch=2,
+    check_every=3,
+    save_every=1e9,
+    held_out=0.0,
+    rate=1e-2,
+    flips="all",
+    threads=1,
+    complete=False,
 )
 
 

@@ -14,6 +14,12 @@ STRIDE = 8
 MULTIPLE = 32
 """Rows and columns of a frame are multiples of it."""
 
+MIDDLE, SPREAD = 0.5, 0.25
+"""What a channel in [0, 1] is shifted by and divided by before the first layer."""
+
+WIDTHS = (24, 48, TOKENS, 192)
+"""Channels of :meth:`ImageEncoder.pyramid`."""
+
 PACKED = TOKENS + QUARTER * 4 + HALF * 16
 
 
@@ -42,13 +48,18 @@ class ImageEncoder(nn.Module):
         self.from_quarter = convolution(48, QUARTER, 1)
         self.from_half = convolution(24, HALF, 1)
 
-    def forward(self, frame: Tensor) -> Tensor:
-        half = self.stem((frame - 0.5) / 0.25)
+    def pyramid(self, scaled: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features at strides 2, 4, 8 (the tokens) and 16; the frame was shifted by MIDDLE and divided by SPREAD."""
+        half = self.stem(scaled)
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         sixteenth = self.smooth(sixteenth + enlarge(self.from_top(self.top(sixteenth)), 2))
         tokens = self.tokens(self.from_eighth(eighth) + enlarge(self.from_sixteenth(sixteenth), 2))
+        return half, quarter, tokens, sixteenth
+
+    def forward(self, frame: Tensor) -> Tensor:
+        half, quarter, tokens, _ = self.pyramid((frame - MIDDLE) / SPREAD)
         fine = F.relu(self.from_quarter(quarter) + enlarge(self.down_to_quarter(tokens), 2))
         finest = F.relu(self.from_half(half))
         return cat([tokens, F.pixel_unshuffle(fine, 2), F.pixel_unshuffle(finest, 4)], 1)

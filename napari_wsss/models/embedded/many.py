@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,16 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_wsss.models.embedded.encoder import STRIDE
 from napari_wsss.models.embedded.frames import Frame, comfortable, levels
-from napari_wsss.models.embedded.predictor import EmbeddedPredictor, places
+from napari_wsss.models.embedded.pixels import at_pixels
+from napari_wsss.models.embedded.predictor import TOKENS_AROUND, EmbeddedPredictor, places
 from napari_wsss.models.embedded.prompts import NOTHING
 from napari_wsss.models.embedded.window import Window, window_around
 from napari_wsss.models.prompts import Embedding, Prompt
 from napari_wsss.types import Bool, Box4, Float, Progress, no_progress
-
-SMALL_WINDOW = 16
-"""Tokens a side of the first window; an object that reaches its edge is decoded again as a single call does."""
 
 _AT_ONCE = 32
 
@@ -55,7 +51,7 @@ def predict_many(
 ) -> list[Cutout]:
     """The mask that the predictor finds best for each prompt, in the prompts' order.
 
-    As single calls answer, in the frames that they would use; only the first window is smaller.
+    As single calls answer, in the windows and frames that they would use.
 
     Parameters
     ----------
@@ -92,7 +88,7 @@ def _in_frame(
     """The best mask of each prompt in one frame: in batches of small windows, and alone where that is not enough."""
     tokens = torch.from_numpy(data).to(predictor.device)[None]
     placed = {i: frame.sparse(prompts[i]).to(predictor.device) for i in asked}
-    windows = {i: window_around(places(placed[i], None), frame.grid, SMALL_WINDOW) for i in asked}
+    windows = {i: window_around(places(placed[i], None), frame.grid, TOKENS_AROUND) for i in asked}
     alone = []
     for chunk in _chunks([i for i in asked if prompts[i].mask_logits is None], windows):
         logits, iou = _decoded(predictor, tokens, [placed[i] for i in chunk], [windows[i] for i in chunk])
@@ -114,7 +110,7 @@ def _chunks(indices: Sequence[int], windows: Mapping[int, Window]) -> Iterator[l
     for i in indices:
         groups.setdefault((windows[i].height, windows[i].width), []).append(i)
     for (height, width), same in groups.items():
-        at_once = max(1, _AT_ONCE * SMALL_WINDOW**2 // (height * width))
+        at_once = max(1, _AT_ONCE * TOKENS_AROUND**2 // (height * width))
         yield from (same[start : start + at_once] for start in range(0, len(same), at_once))
 
 
@@ -132,12 +128,5 @@ def _decoded(
 
 def _cutout(logits: Tensor, iou: float, window: Window, frame: Frame) -> Cutout:
     """A window's logits at the image's own pixels."""
-    down, across = frame.scale
-    y0, x0 = (math.ceil(n * STRIDE / s) for n, s in ((window.y, down), (window.x, across)))
-    y1 = min(frame.shape[0], math.floor(window.bottom * STRIDE / down))
-    x1 = min(frame.shape[1], math.floor(window.right * STRIDE / across))
-    y = ((np.arange(y0, y1) + 0.5) * down / STRIDE - window.y) / window.height * 2 - 1
-    x = ((np.arange(x0, x1) + 0.5) * across / STRIDE - window.x) / window.width * 2 - 1
-    places = torch.stack(torch.meshgrid(torch.from_numpy(x), torch.from_numpy(y), indexing="xy"), -1).float()
-    read = F.grid_sample(logits[None, None], places[None].to(logits.device), "bilinear", "border", align_corners=False)
-    return Cutout((y0, x0, y1, x1), read[0, 0].cpu().numpy(), iou)
+    box, pixels = at_pixels(logits[None], window, frame)
+    return Cutout(box, pixels[0].cpu().numpy(), iou)

@@ -17,18 +17,19 @@ from napari_wsss.models.checkpoint import fit_weights, load_weights
 from napari_wsss.models.embedded.encoder import STRIDE
 from napari_wsss.models.embedded.frames import CELL, SIDE, Frame, comfortable, frames, levels
 from napari_wsss.models.embedded.network import EmbeddedNetwork, fold
+from napari_wsss.models.embedded.pixels import at_pixels
 from napari_wsss.models.embedded.window import Window, window_around
 from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, Prediction, Prompt, lowres_extent
 from napari_wsss.models.recent import Recent
 from napari_wsss.models.store import resolve
-from napari_wsss.types import Float, Image
+from napari_wsss.types import Bool, Float, Image
 
 NAME = "embedded"
 
 EMBEDDINGS_KEPT = 8
 """How many images' embeddings a loaded model remembers (9 MiB each, up to 37 of a large image)."""
 
-TOKENS_AROUND = 32
+TOKENS_AROUND = 16
 """A prompt is first decoded in a window of so many tokens a side."""
 
 _MARK = "mask_decoder.like_tokens.project.weight"
@@ -51,6 +52,7 @@ class EmbeddedPredictor:
     """
 
     side = SIDE
+    looks_twice = True
 
     def __init__(self, network: EmbeddedNetwork, device: str = "cpu", sha256: str = "") -> None:
         fold(network.eval())
@@ -98,11 +100,7 @@ class EmbeddedPredictor:
         chosen = comfortable(embedding.shape, prompt)
         answers = []
         for frame, data in seen if chosen is None else [seen[min(chosen, len(seen) - 1)]]:
-            logits, iou, window = self.decoded(frame, data, prompt)
-            h, w = frame.grid
-            full = torch.full((len(iou), h * STRIDE // CELL, w * STRIDE // CELL), LOWEST_LOGIT, device=self.device)
-            full[:, window.y * 4 : window.bottom * 4, window.x * 4 : window.right * 4] = logits
-            answers.append(_prediction(full, iou, frame))
+            answers.append(_prediction(*self.decoded(frame, data, prompt), frame))
         return Prediction(*(np.concatenate([getattr(a, part) for a in answers]) for part in ("masks", "iou", "lowres")))
 
     def decoded(self, frame: Frame, data: NDArray[np.float32], prompt: Prompt) -> tuple[Tensor, Tensor, Window]:
@@ -137,14 +135,18 @@ class EmbeddedPredictor:
         return logits.float(), iou.float()
 
 
-def _prediction(logits: Tensor, iou: Tensor, frame: Frame) -> Prediction:
-    """Masks at the image's size, and logits in the low-resolution frame."""
-    seen = logits[None, :, : -(-frame.rows // CELL), : -(-frame.columns // CELL)]
-    full = F.interpolate(seen, frame.shape, mode="bilinear", align_corners=False)[0]
-    inner = lowres_extent(frame.shape, SIDE)
-    low: Float = np.full((len(logits), SIDE, SIDE), LOWEST_LOGIT, np.float32)
+def _prediction(logits: Tensor, iou: Tensor, window: Window, frame: Frame) -> Prediction:
+    """Masks at the image's size, and logits in the low-resolution frame; nothing is found outside the window."""
+    (y0, x0, y1, x1), pixels = at_pixels(logits, window, frame)
+    masks: Bool = np.zeros((len(iou), *frame.shape), bool)
+    masks[:, y0:y1, x0:x1] = (pixels > 0).cpu().numpy()
+    h, w = frame.grid
+    full = torch.full((1, len(iou), h * STRIDE // CELL, w * STRIDE // CELL), LOWEST_LOGIT, device=logits.device)
+    full[0, :, window.y * 4 : window.bottom * 4, window.x * 4 : window.right * 4] = logits
+    seen, inner = full[:, :, : -(-frame.rows // CELL), : -(-frame.columns // CELL)], lowres_extent(frame.shape, SIDE)
+    low: Float = np.full((len(iou), SIDE, SIDE), LOWEST_LOGIT, np.float32)
     low[:, : inner[0], : inner[1]] = F.interpolate(seen, inner, mode="bilinear", align_corners=False)[0].cpu().numpy()
-    return Prediction((full > 0).cpu().numpy(), iou.cpu().numpy(), low)
+    return Prediction(masks, iou.cpu().numpy(), low)
 
 
 def places(sparse: Tensor, former: Tensor | None) -> NDArray[np.float64]:
@@ -182,8 +184,13 @@ def is_embedded(file: Path) -> bool:
 
 @lru_cache(maxsize=2)
 def _loaded(path: str, sha256: str, device: str) -> EmbeddedPredictor:
+    return EmbeddedPredictor(read_network(Path(path)), device, sha256)
+
+
+def read_network(file: Path) -> EmbeddedNetwork:
+    """The network with the weights of an exported file, in single precision."""
     network = EmbeddedNetwork()
-    weights = {k: v.float() for k, v in load_weights(Path(path)).items()}
+    weights = {k: v.float() for k, v in load_weights(file).items()}
     counters = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
-    fit_weights(network, {**weights, **counters}, Path(path).name)
-    return EmbeddedPredictor(network, device, sha256)
+    fit_weights(network, {**weights, **counters}, file.name)
+    return network

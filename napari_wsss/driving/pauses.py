@@ -1,0 +1,108 @@
+"""The longest pause of the window's event loop while something heavy goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QTimer
+
+from napari_wsss.choices import STAGES
+from napari_wsss.compute import Priority
+from napari_wsss.driving.hand import Hand
+
+_TICK = 5  # ms
+_AFTER = (0.1, 0.4, 0.9, 1.7)  # seconds until Cancel
+
+
+@dataclass
+class Longest:
+    """Seconds between two ticks, at most."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def watched() -> Iterator[Longest]:
+    """Watch the event loop while the block runs."""
+    found, last = Longest(), time.perf_counter()
+
+    def tick() -> None:
+        nonlocal last
+        now = time.perf_counter()
+        found.seconds, last = max(found.seconds, now - last), now
+
+    timer = QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.timeout.connect(tick)
+    timer.start(_TICK)
+    try:
+        yield found
+        tick()
+    finally:
+        timer.stop()
+
+
+def while_it(hand: Hand, so: Callable[[], object], what: str) -> float:
+    """The longest pause until something is so, the mouse wandering over the image meanwhile."""
+    shape, turn = hand.session.opened.shape if hand.session.opened else (1, 1), 0
+    with watched() as longest:
+        while not so():
+            turn += 1
+            hand.move(shape[0] / 2 + turn % 20, shape[1] / 2 + 2 * (turn % 20))
+            hand.pause(0.05)
+    return longest.seconds
+
+
+def pauses(hand: Hand, training: float) -> dict[str, float]:
+    """Pauses at rest, while the next image is opened and embedded, while all stages run, and beside a training run.
+
+    ``cancel`` is no pause: the longest time from Cancel until the stages have stopped.
+
+    Parameters
+    ----------
+    training : float
+        Minutes of the training run.
+    """
+    session = hand.session
+    until = time.perf_counter() + 2
+    found = {"resting": while_it(hand, lambda: time.perf_counter() > until, "later")}
+    with watched() as longest:
+        hand.key(Qt.Key.Key_N)
+        hand.until(lambda: not session.is_opening, "the next image open")
+    found["opening"] = longest.seconds
+    looked = session.thread.start(lambda job: None, priority=Priority.IDLE)
+    found["embedding"] = while_it(hand, looked.done, "embedded")
+    found["cancel"] = max(cancelled(hand, after) for after in _AFTER)
+    session.working.run(STAGES)
+    found["stages"] = while_it(hand, lambda: session.working.work is None, "all stages done")
+    if session.project is not None and training:
+        found["training"] = beside(hand, session.project.folder, training)
+    return found
+
+
+def cancelled(hand: Hand, after: float) -> float:
+    """Seconds from Cancel, so long after all stages were started, until nothing runs."""
+    working = hand.session.working
+    working.run(STAGES)
+    hand.pause(after)
+    start = time.perf_counter()
+    working.cancel()
+    hand.until(lambda: working.work is None, "the stages stopped")
+    return time.perf_counter() - start
+
+
+def beside(hand: Hand, project: Path, minutes: float) -> float:
+    """The longest pause while ``napari-wsss train`` runs in its own process, as it does beside the window."""
+    command = [sys.executable, "-m", "napari_wsss", "train", str(project), "--minutes", str(minutes)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as trainer:
+        longest = while_it(hand, lambda: trainer.poll() is not None, "trained")
+        complaint = trainer.stderr.read() if trainer.stderr else ""
+    if trainer.returncode:
+        raise SystemExit(f"training failed: {complaint.strip().splitlines()[-1:]}")
+    return longest

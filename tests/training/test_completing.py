@@ -1,0 +1,57 @@
+"""Hinted images are completed before a run, once, and what a person accepted is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_wsss.project import Project
+from napari_wsss.training import loop
+from napari_wsss.training.completing import complete
+from napari_wsss.training.loop import train
+from napari_wsss.types import Mask, Point, no_progress
+from tests.toy_projects import BY, draw, truth
+from tests.training.toy import QUICK
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Points of both classes on two images, a mask on the third, nothing on the fourth."""
+    draw(tmp_path / "images", 4)
+    with Project.create(tmp_path / "project", ["background", "cell"]) as made:
+        made.add_images([tmp_path / "images"])
+        for n in range(2):
+            middles = [np.argwhere(truth(n) == k)[40].tolist() for k in (1, 2)]
+            made.add_marks(f"{n}.png", [Point(y, x, k) for k, (y, x) in enumerate(middles, 1)], BY)
+        made.accept("2.png", Mask(truth(2).astype(np.uint16)), BY)
+        yield made
+
+
+def test_hinted_images_get_refined_masks_once_and_no_other_does(project):
+    assert complete(project, "cpu", no_progress) == 2
+    assert set(project.result_keys("refined")) == {"0.png", "1.png"}
+    assert complete(project, "cpu", no_progress) == 0
+
+
+def test_a_run_learns_from_completed_images_only_if_it_is_wanted(project):
+    for wanted in (False, True):
+        train(project, replace(QUICK, complete=wanted, steps=1), device="cpu")
+        assert bool(project.result_keys("refined")) == wanted
+
+
+def test_labels_that_are_not_enough_are_learnt_from_as_they_are(tmp_path):
+    draw(tmp_path / "images", 1)
+    with Project.create(tmp_path / "project", ["field", "cell"]) as project:
+        project.add_images([tmp_path / "images"])
+        project.add_marks("0.png", [Point(*np.argwhere(truth(0) == 2)[40].tolist(), 2)], BY)
+        assert complete(project, "cpu", no_progress) == 0
+        assert train(project, replace(QUICK, complete=True, steps=1), device="cpu").steps == 1
+
+
+def test_the_seconds_of_completing_are_the_runs(project, monkeypatch):
+    ticks = iter(range(0, 10**6, 50))
+    monkeypatch.setattr(loop, "clock", lambda settings: lambda: float(next(ticks)))
+    report = train(project, replace(QUICK, complete=True, steps=1), device="cpu")
+    assert report.seconds == 100  # 50 of completing, 50 of one step
