@@ -19,10 +19,17 @@ def accept(
     names: Sequence[str] | None,
     what: Literal["refined", "pseudo", "predicted"] = "refined",
     box: tuple[int, int, int, int] | None = None,
+    separate: bool = False,
 ) -> tuple[list[str], list[str]]:
     """Accept what a stage made as ground truth, for whole images or one region.
 
-    Pixels that a person gave stay as given, also where they were given after the mask was computed.
+    Pixels that a person gave stay as given, also where they were given after the mask was computed; so do the
+    numbers of objects that are accepted already.
+
+    Parameters
+    ----------
+    separate : bool
+        Every clicked object gets a number of its own, and touching ones are divided between their points.
 
     Returns
     -------
@@ -38,12 +45,14 @@ def accept(
         mask = result if isinstance(result, Mask) else Mask(result.labels)
         maker = project.result_provenance(record.name, what)
         source = (f"{maker.name} {maker.model} {maker.version}".replace("  ", " "),) if maker else ()
-        project.accept(record.name, _as_given(project, record, mask), by_person(f"accept {what}", source), box)
+        project.accept(
+            record.name, _as_given(project, record, mask, separate), by_person(f"accept {what}", source), box
+        )
         accepted.append(record.name)
     return accepted, lacking
 
 
-def _as_given(project: Project, record: ImageRecord, mask: Mask) -> Mask:
+def _as_given(project: Project, record: ImageRecord, mask: Mask, separate: bool) -> Mask:
     """The mask with every pixel that a person gave as it was given, and the object ids that stand there."""
     labels = project.labels(record.name)
     marks = tuple(m for m in labels.marks if not isinstance(m, Box) or m.fill)
@@ -55,8 +64,15 @@ def _as_given(project: Project, record: ImageRecord, mask: Mask) -> Mask:
     ids = mask.instances
     if ids is not None:
         ids = np.where(fixed == mask.labels, ids, 0).astype(np.uint32)
-    elif labels.instances is not None:
-        ids = labels.instances
+    before = labels.mask if labels.mask is not None else np.zeros(record.shape, np.uint16)
+    if labels.instances is not None:
+        ids = labels.instances if ids is None else np.where(before > 0, labels.instances, ids).astype(np.uint32)
+    if separate:
+        from napari_wsss import splitting
+
+        fresh = np.where(before > 0, 0, fixed).astype(np.uint16)
+        found = splitting.one_a_point(fresh, ids, labels.points).instances
+        ids = found if found.any() else ids
     return Mask(fixed, ids, mask.notes)
 
 

@@ -148,6 +148,7 @@ class _Run:
             record.key,
             record.labels_digest,
             self._settings,
+            *self._thresholds(stage),
             *earlier,
         )
 
@@ -160,12 +161,18 @@ class _Run:
         told = digest(knowledge.read_bytes()) if knowledge else ""
         return json.dumps([__version__, s.seed, s.point_radius, s.rgb_channels, classes, told])
 
+    def _thresholds(self, stage: StageName) -> tuple[str, ...]:
+        """By which seeds are taken from maps; nothing where no class has its own, so that earlier keys hold."""
+        given = [c.thresholds for c in self.project.classes]
+        return (json.dumps(given),) if stage != "cam" and any(given) else ()
+
     def _told(self, stage: StageName) -> str:
         """All that a method may learn from: the whole project's images, labels and settings, and the maps."""
         return digest(
             self.choices.stages[stage].signature,
             self.choices.encoder.signature,
             self._settings,
+            *self._thresholds(stage),
             *(f"{r.name}{r.key}{r.labels_digest}{r.state == 'skipped'}" for r in self.project.records()),
             *sorted(self.project.result_keys("cam").values() if stage != "cam" else ()),
         )

@@ -18,6 +18,7 @@ from napari_wsss import __version__, device
 from napari_wsss.choices import Choice
 from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import CannotFeed, UnreadableImage, UsageError
+from napari_wsss.maps.seeds import with_thresholds
 from napari_wsss.models.recent import Recent
 from napari_wsss.project import Cache, ImageReader, ImageRecord, Project, Result, read_result
 from napari_wsss.protocols import Context, Encoder
@@ -65,7 +66,7 @@ def _sample(
 
     def cam() -> Cam | None:
         result = earlier("cam")
-        return result if isinstance(result, Cam) else None
+        return with_thresholds(result, classes, sample.image.valid) if isinstance(result, Cam) else None
 
     def pseudo() -> PseudoLabels | None:
         result = earlier("pseudo")

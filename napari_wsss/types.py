@@ -31,12 +31,17 @@ _FLAT = 1e-3  # of full contrast
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """One class: ``id`` from 1, a name, a colour ``#rrggbb`` and phrases for text-driven methods."""
+    """One class: ``id`` from 1, a name, a colour ``#rrggbb`` and phrases for text-driven methods.
+
+    ``thresholds`` are the lower and the upper one by which a person wants seeds taken from its activation map;
+    None = as the method does.
+    """
 
     id: int
     name: str
     colour: str
     phrases: tuple[str, ...] = ()
+    thresholds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,3 +44,21 @@ def test_every_contribution_names_a_command(manifest):
 def test_the_package_holds_the_manifest_by_a_link():
     assert (ROOT / "napari_wsss" / "napari.yaml").resolve() == FILE
     assert (ROOT / "resources").is_dir()
+
+
+def test_every_menu_command_sample_and_writer_has_its_place(manifest):
+    """What napari shows of us: nothing that a command offers is out of reach, and nothing is offered twice."""
+    found = manifest.contributions
+    placed = [item.command for items in found.menus.values() for item in items]
+    placed += [
+        entry.command for kind in (found.widgets, found.readers, found.writers, found.sample_data) for entry in kind
+    ]
+    assert sorted(placed) == sorted({c.id for c in found.commands})
+    assert set(found.menus) == {"napari/layers/annotate", "napari/layers/segment"}
+
+
+def test_no_two_writers_want_the_same_file(manifest):
+    wanted = [(tuple(w.layer_types), e) for w in manifest.contributions.writers for e in w.filename_extensions]
+    assert len(wanted) == len(set(wanted))
+    kinds = {len(w.layer_types) for w in manifest.contributions.writers}
+    assert kinds == {1, 2}, "both one layer and several can be saved"

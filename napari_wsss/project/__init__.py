@@ -256,6 +256,13 @@ class Project:
             weak.remove_marks(db, row.id, ids, put_provenance(db, by))
             weak.refresh_digest(db, row.id)
 
+    def restore_marks(self, name: str, ids: Sequence[int]) -> None:
+        """Give back marks that were taken away; the labels are then as if they had never been removed."""
+        with self._journal.write() as db:
+            row = self._images.row(db, name)
+            weak.restore_marks(db, row.id, ids)
+            weak.refresh_digest(db, row.id)
+
     def set_tags(self, name: str, tags: Tags, by: Provenance) -> None:
         """Make these the image's tags, in place of those it had."""
         weak.check_tags(tags, len(self.classes))

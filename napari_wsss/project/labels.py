@@ -89,6 +89,22 @@ def remove_marks(db: sqlite3.Connection, image: int, ids: Sequence[int], by: int
             raise UsageError(f"this image has no mark {number} to remove")
 
 
+def restore_marks(db: sqlite3.Connection, image: int, ids: Sequence[int]) -> None:
+    """Give back marks that were taken away, in the place among the others that they had.
+
+    Raises
+    ------
+    UsageError
+        An id that is no removed mark of the image; then none is restored (the transaction is undone).
+    """
+    for number in ids:
+        cursor = db.execute(
+            "UPDATE marks SET removed = NULL WHERE id = ? AND image = ? AND removed IS NOT NULL", (number, image)
+        )
+        if cursor.rowcount != 1:
+            raise UsageError(f"this image has no removed mark {number} to restore")
+
+
 def live_marks(db: sqlite3.Connection, image: int) -> tuple[RecordedMark, ...]:
     """An image's marks, oldest first, each with its maker."""
     rows = db.execute(

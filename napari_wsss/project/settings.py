@@ -25,6 +25,7 @@ Value = bool | int | float | str
 _HEADER = """\
 # A napari-wsss project. This file may be edited by hand while no program has the project open.
 #   classes           in id order, from 1. Rename, recolour, give phrases, add at the end; never remove or reorder.
+#                     thresholds: lower and upper one for seeds from the class's activation map; left out: the method's
 #   rgb_channels      the three channels that an RGB encoder sees (from 0); left out: chosen by the image
 #   display_channels  the channels that the person sees; left out: the same
 #   percentiles       contrast limits of each channel, in percent
@@ -149,6 +150,8 @@ def to_toml(settings: Settings) -> str:
     for c in settings.classes:
         lines += ["", "[[classes]]", f"name = {_toml(c.name)}", f"colour = {_toml(c.colour)}"]
         lines.append(f"phrases = {_toml(c.phrases)}")
+        if c.thresholds is not None:
+            lines.append(f"thresholds = {_toml(c.thresholds)}")
     tables = {"use": settings.use} | {f"params.{_toml_key(m)}": values for m, values in settings.params.items()}
     for name, values in tables.items():
         if values:
@@ -190,10 +193,7 @@ def _table(folder: Path) -> dict[str, Any]:
 
 def _from_table(table: dict[str, Any]) -> Settings:
     values = dict(table)
-    items = [
-        Class(n, _text(c["name"]), _text(c.get("colour", _colour(n, ""))), tuple(map(_text, c.get("phrases", ()))))
-        for n, c in enumerate(values.pop("classes", []), 1)
-    ]
+    items = [_class(n, c) for n, c in enumerate(values.pop("classes", []), 1)]
     for name in ("rgb_channels", "display_channels", "percentiles"):
         if name in values:
             values[name] = tuple(values[name])
@@ -201,6 +201,12 @@ def _from_table(table: dict[str, Any]) -> Settings:
         if type(values.get(name, 0)) is not int:
             raise TypeError(f"{name} {values[name]!r} is not a whole number")
     return Settings(Classes(tuple(items)), **values)
+
+
+def _class(number: int, table: Mapping[str, Any]) -> Class:
+    colour, phrases = table.get("colour", _colour(number, "")), table.get("phrases", ())
+    thresholds = tuple(float(v) for v in table["thresholds"]) if "thresholds" in table else None
+    return Class(number, _text(table["name"]), _text(colour), tuple(map(_text, phrases)), thresholds)  # type: ignore[arg-type]
 
 
 def _text(value: Any) -> str:
@@ -218,6 +224,8 @@ def _problems(s: Settings) -> Iterator[str]:
             yield f"class {c.id} has no name"
         elif any(ord(character) < 32 for character in c.name):
             yield f"class name {c.name!r} has control characters"
+        if c.thresholds is not None and not _are_thresholds(c.thresholds):
+            yield f"thresholds {list(c.thresholds)} of class {c.name!r} are not two rising numbers between 0 and 1"
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", c.colour):
             yield f"colour {c.colour!r} of class {c.name!r} is not #rrggbb"
         if s.classes.id_of(c.name) != c.id:
@@ -237,6 +245,10 @@ def _problems(s: Settings) -> Iterator[str]:
         yield f"cache_gb {s.cache_gb} is not a size"
     if s.point_radius < 0:
         yield f"point_radius {s.point_radius} is not a number of pixels"
+
+
+def _are_thresholds(pair: tuple[float, ...]) -> bool:
+    return len(pair) == 2 and 0 <= pair[0] <= pair[1] <= 1
 
 
 def _all_channels(channels: tuple[int, ...]) -> bool:

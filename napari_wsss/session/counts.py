@@ -1,4 +1,4 @@
-"""Counts and areas of an accepted mask, class by class."""
+"""Counts and areas of an accepted mask, class by class, and its objects one by one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from napari_wsss.objects import objects
-from napari_wsss.types import Class, Instances, Labels, PixelSize
+from napari_wsss.objects import Object, objects
+from napari_wsss.types import BACKGROUND, Class, Instances, Labels, PixelSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,16 @@ class Row:
     pixels: int
     area: float
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object: class, number (0 = a connected region without one), area in the image's unit, a pixel of it."""
+
+    class_id: int
+    instance: int
+    area: float
+    place: tuple[int, int]
 
 
 def unit(size: PixelSize | None) -> str:
@@ -42,6 +53,26 @@ def count(labels: Labels, instances: Instances | None, classes: Iterable[Class],
         Row(c.name, c.colour, things[c.id], int(pixels[c.id]), float(pixels[c.id] * pixel), pixels[c.id] / labels.size)
         for c in listed
     ]
+
+
+def listed(
+    labels: Labels, instances: Instances | None, classes: Iterable[Class], size: PixelSize | None, most: int = 2000
+) -> list[Item]:
+    """The first objects of a mask, without the background's regions."""
+    pixel = 1.0 if size is None else size.y * size.x
+    wanted = [c.id for c in classes if c.name != BACKGROUND]
+    return [
+        Item(thing.class_id, thing.instance, round(thing.area * pixel, 4), _pixel(thing))
+        for thing in islice(objects(labels, instances, wanted), most)
+    ]
+
+
+def _pixel(thing: Object) -> tuple[int, int]:
+    """A pixel of the object, near the middle of its box."""
+    pixels = np.argwhere(thing.pixels)
+    middle = np.array(thing.pixels.shape) / 2
+    y, x = pixels[((pixels - middle) ** 2).sum(1).argmin()]
+    return thing.box[0] + int(y), thing.box[1] + int(x)
 
 
 def to_csv(image: str, rows: Sequence[Row], size: PixelSize | None) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_wsss.session.draft import Click, Patch
+from napari_wsss.session.opened import Preview
 from napari_wsss.session.steps import Accepted, Step
 from napari_wsss.types import Bool, Box, Box4, Instances, Labels, Mark, Point, Stroke, Tags
 from napari_wsss.weak_labels import cropped_stroke
@@ -86,13 +87,14 @@ class Labelling:
         draft = opened.draft
         self._session.do(Step("scribble" if drawn else "erase", (draft, draft), tuple(added), tuple(removed)))
 
-    def correct(self, stage: Literal["pseudo", "refined"], box: Box4, changed: Bool, values: Labels) -> None:
+    def correct(self, stage: Preview, box: Box4, changed: Bool, values: Labels) -> None:
         """Pixels painted in a preview: strokes of those classes, which every later run keeps."""
         stroke = cropped_stroke(np.where(changed, values, 0).astype(np.uint16), *box[:2])
         if stroke is None:
             self._session.told.emit("To correct a preview, paint the right class over it.")
         else:
             self._add(f"correct {stage}", stroke)
+            self._session.working.follow()
 
     def edit_accepted(self, box: Box4, values: Labels) -> None:
         """The accepted mask was painted: the box now holds these classes."""

@@ -13,7 +13,22 @@ from napari_wsss.session.draft import Draft
 from napari_wsss.session.predicted import Predicted
 from napari_wsss.session.predicted import read as read_predicted
 from napari_wsss.session.steps import History
-from napari_wsss.types import Box4, Cam, Instances, Labels, Mark, Mask, PixelSize, PseudoLabels, Region, Stroke, Tags
+from napari_wsss.types import (
+    Bool,
+    Box4,
+    Cam,
+    Instances,
+    Labels,
+    Mark,
+    Mask,
+    PixelSize,
+    PseudoLabels,
+    Region,
+    Stroke,
+    Tags,
+)
+
+Preview = Literal["seeds", "pseudo", "refined"]
 
 _ROWS = 512  # of which outlines are drawn at once
 _WHOLE = 2**24  # pixels of an image that is read whole for its thumbnail
@@ -42,6 +57,7 @@ class Opened:
         The accepted mask and its object ids.
     scribbles : uint16 (h, w)
         All strokes, the newest on top.
+    map_seeds, contradictions : see :mod:`napari_wsss.session.mapping`
     outlines : uint8 (h, w)
         1 on the borders of accepted objects. napari's own outlines are made of the whole image again and again.
     highest : int
@@ -60,6 +76,8 @@ class Opened:
     cam: Cam | None = None
     pseudo: PseudoLabels | None = None
     refined: Mask | None = None
+    map_seeds: Labels | None = None
+    contradictions: Bool | None = None
     predicted: Predicted | None = None
     draft: Draft | None = None
     outlines: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
@@ -74,14 +92,15 @@ class Opened:
     def shape(self) -> tuple[int, int]:
         return self.record.shape
 
-    def preview(self, what: Literal["pseudo", "refined"], box: Box4 | None = None) -> Labels | None:
+    def preview(self, what: Preview, box: Box4 | None = None) -> Labels | None:
         """What a stage made, with the person's strokes on top, within a box; None where it made nothing."""
-        found = self.pseudo if what == "pseudo" else self.refined
+        made = self.pseudo if what == "pseudo" else self.refined
+        found = self.map_seeds if what == "seeds" else None if made is None else made.labels
         if found is None:
             return None
         y0, x0, y1, x1 = box or (0, 0, *self.shape)
         drawn = self.scribbles[y0:y1, x0:x1]
-        return np.where(drawn > 0, drawn, found.labels[y0:y1, x0:x1]).astype(np.uint16)
+        return np.where(drawn > 0, drawn, found[y0:y1, x0:x1]).astype(np.uint16)
 
     def free_instance(self) -> int:
         """An object id that nothing in the image has."""

@@ -24,9 +24,11 @@ from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.hovering import Hovering
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.looking import Looking
+from napari_wsss.session.mapping import Mapping as MapVerbs
 from napari_wsss.session.opened import Opened
 from napari_wsss.session.predicting import Predicting
 from napari_wsss.session.queue import RegionQueue
+from napari_wsss.session.reshaping import Reshaping
 from napari_wsss.session.shortage import Shortage, is_shortage, shortage
 from napari_wsss.session.steps import History, Step, write_step
 from napari_wsss.session.trainer import Trainer
@@ -59,6 +61,7 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
+    reshaping, mapping : verbs on accepted objects; on activation maps
     trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
     looking, hovering : what the model sees before a click; what a click under the mouse would bring
     shortage : Shortage, optional
@@ -76,11 +79,14 @@ class Session:
     tags_changed = Signal()
     class_changed = Signal()
     draft_changed = Signal()
+    history_changed = Signal()
     proposal_changed = Signal(tuple)  # box
+    chosen_changed = Signal(tuple)  # box around accepted objects that were or are chosen
     accepted_changed = Signal(tuple)  # box
     scribbles_changed = Signal(tuple)  # box
     hover_changed = Signal()
     results_changed = Signal()
+    seeds_changed = Signal()  # of the map, and contradictions
     work_changed = Signal()
     told = Signal(str)
     failed = Signal(str)
@@ -103,6 +109,7 @@ class Session:
         self._tokens = 0
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
+        self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
         self.looking, self.hovering = Looking(self), Hovering(self)
 
@@ -132,11 +139,13 @@ class Session:
 
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
+        self.mapping.write()
         self.working.stop_all()
         self.trainer.leave()
         self.write_place()
         if self.project is not None:
             self.project.close()
+        self.reshaping.forget()
         self.project, self.opened, self._opening = None, None, ""
         self._known.clear()
         self.queue.refresh()
@@ -188,6 +197,7 @@ class Session:
         found.numbers = {**numbers, **{tokens.get(n, n): n for n in found.numbers}}
         found.history, found.draft = history, unfinished
         self._tokens = min(self._tokens, *(unfinished.tokens if unfinished else ()), 0)
+        self.reshaping.forget()
         self.opened, self._opening = found, ""
         self.proposal = np.zeros(found.shape, np.uint16)
         self._draw_proposal(unfinished.mask.box if unfinished else (0, 0, 0, 0))
@@ -273,6 +283,7 @@ class Session:
         if self.opened is not None:
             self._apply(self.opened, step)
             self.opened.history.add(step)
+            self.history_changed.emit()
 
     def undo(self) -> None:
         """Take the last step back, exactly; an answer that led here from another image is taken back there."""
@@ -292,6 +303,7 @@ class Session:
         step = steps[-1]
         self._apply(self.opened, step.reverse if back else step)
         history.travel(back)
+        self.history_changed.emit()
         self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
 
     def _apply(self, opened: Opened, step: Step) -> None:
@@ -308,9 +320,11 @@ class Session:
         opened.marks.update(step.added)
         for token, _ in step.removed:
             del opened.marks[token]
+        opened.marks = dict(sorted(opened.marks.items(), key=lambda item: opened.numbers[item[0]]))
         if step.accepted:
             a = step.accepted
             opened.put(a.box, a.new_labels, a.new_instances)
+            self.reshaping.forget()
             self.accepted_changed.emit(a.box)
         if step.tags:
             opened.tags = step.tags[1]

@@ -70,9 +70,13 @@ class Step:
 def write_step(project: Project, image: str, numbers: dict[int, int], step: Step) -> None:
     """Put a step on the disk; ``numbers`` (token to the journal's number) learns of marks that it made."""
     by = by_person(step.name)
-    if step.added:
-        fresh = project.add_marks(image, [mark for _, mark in step.added], by)
-        numbers.update(zip((token for token, _ in step.added), fresh))
+    fresh = [(token, mark) for token, mark in step.added if token not in numbers]
+    back = [numbers[token] for token, _ in step.added if token in numbers]
+    if fresh:
+        made = project.add_marks(image, [mark for _, mark in fresh], by)
+        numbers.update(zip((token for token, _ in fresh), made))
+    if back:
+        project.restore_marks(image, back)
     if step.removed:
         project.remove_marks(image, [numbers[token] for token, _ in step.removed], by)
     if step.accepted:

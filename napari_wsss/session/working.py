@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from napari_wsss.prediction import PredictReport
     from napari_wsss.session.session import Session
 
+_SLOTS = (
+    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer", "seeds", "boxes",
+)  # fmt: skip
 _TELL_EVERY = 0.1  # seconds
 
 
@@ -38,7 +41,13 @@ class Work:
 
 
 class Working:
-    """Long work of a session."""
+    """Long work of a session.
+
+    Attributes
+    ----------
+    follows : bool
+        After a correction, the later stages of the image are computed again.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -46,6 +55,8 @@ class Working:
         self._told = 0.0
         self.work: Work | None = None
         self.last_report: RunReport | None = None
+        self.follows = False
+        self._wants = ""
 
     def begin(
         self,
@@ -70,7 +81,7 @@ class Working:
 
     def stop_all(self) -> None:
         """Stop everything that the session started."""
-        for slot in ("work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer"):
+        for slot in _SLOTS:
             self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
@@ -83,6 +94,19 @@ class Working:
             return run(project, Plan(stages=stages, images=images, device=session.device), job.progress)
 
         self.begin(work, " + ".join(stages), self._ran)
+
+    def follow(self) -> None:
+        """What later stages made of this image is out of date; they are computed again, if that is wanted."""
+        opened = self._session.opened
+        self._wants = opened.name if opened is not None and opened.pseudo is not None else ""
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Compute what is wanted again, once nothing else runs."""
+        wanted = self._wants
+        if self.follows and wanted == self._session.name and wanted and self.work is None:
+            self._wants = ""
+            self.run(("pseudo", "refine"), [wanted])
 
     def predict(self) -> None:
         """The newest segmenter's masks of every image that lacks them."""
@@ -115,10 +139,10 @@ class Working:
             way = "predict first" if what == "predicted" else "run the stages first"
             self._session.told.emit(f"There is no {what} mask of this image yet: {way}.")
             return
-        name = opened.name
+        name, separate = opened.name, self._session.objects
 
         def work(job: Job[Accepted | None]) -> Accepted | None:
-            acceptance.accept(project, [name], what, box)
+            acceptance.accept(project, [name], what, box, separate)
             return _difference(opened, project.accepted(name))
 
         def accepted(diff: Accepted | None) -> None:
@@ -210,6 +234,7 @@ class Working:
             self._set(None)
         if ended is not None:
             ended()
+            self.catch_up()
 
     def _set(self, work: Work | None) -> None:
         self.work = work

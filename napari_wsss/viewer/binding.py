@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
+from psygnal import Signal
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
@@ -29,10 +31,12 @@ from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
 from napari_wsss.viewer.predicted import PredictedLayers
 from napari_wsss.viewer.preferences import preference
+from napari_wsss.viewer.previews import Previews
 from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
+from napari_wsss.viewer.things import ThingMouse, show_chosen
 
-Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase"]
+Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
 _LAYER_OF: dict[Tool, Role] = {
     "point": "points",
@@ -42,8 +46,9 @@ _LAYER_OF: dict[Tool, Role] = {
     "block": "boxes",
     "paint": "proposal",
     "erase": "proposal",
+    "object": "accepted",
+    "split": "accepted",
 }
-_PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "pseudo", "refined")
 
 
 class Binding:
@@ -58,6 +63,8 @@ class Binding:
         The prompt tool chosen last.
     """
 
+    tool_changed = Signal()
+
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self._deliver = MainThread()
@@ -66,12 +73,14 @@ class Binding:
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
         self._adopted: list[Adopted] = []
+        self._mouse: ThingMouse | None = None
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture = PictureLayer(viewer)
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
         self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
+        self.previews = Previews(self)
         self._listen()
         self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
         bind(viewer, self)
@@ -85,7 +94,7 @@ class Binding:
         s.proposal_changed.connect(lambda box: self._refresh(box, "proposal"))
         s.accepted_changed.connect(lambda box: self._refresh(box, "accepted", "objects", "proposal"))
         s.scribbles_changed.connect(self._on_scribbles)
-        s.results_changed.connect(self._show_results)
+        s.chosen_changed.connect(self._on_chosen)
         s.project_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.layers.events.inserted.connect(self._on_inserted)
@@ -93,7 +102,7 @@ class Binding:
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer, self.hover.timer):
+        for timer in (self._later, self.sight.timer, self.hover.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -178,9 +187,12 @@ class Binding:
                 view.reload()
         for role in _ALWAYS:
             self.layer(role)
+        self._layers["accepted"].metadata["numbers"] = opened.instances  # for the writers
+        self._on_chosen((0, 0, *opened.shape))
         if opened.scribbles.any():
             self.layer("scribbles")
-        self._show_results()
+        self.previews.show()
+        self.session.mapping.refresh()
         self.sync_marks()
         self.sight.restore()
         active = self.viewer.layers.selection.active
@@ -190,7 +202,8 @@ class Binding:
     def recolour(self) -> None:
         """The classes changed their names, colours or number. Layers stay: they are filled again."""
         for role, layer in self._layers.items():
-            if isinstance(layer, Labels) and role != "objects":
+            layer.metadata = {**layer.metadata, **layers.told(self.session.classes)}
+            if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
                 layer.colormap = layers.colours(self.session.classes)
         self.sync_marks()
 
@@ -227,11 +240,18 @@ class Binding:
             self.viewer.layers.insert(self._place_of(role), made)
             self.viewer.layers.selection.active = active or made
             bind(made, self)
+            if role == "accepted":
+                made.metadata["numbers"] = opened.instances  # for the writers
+                self._mouse = ThingMouse(cast("Labels", made), self.session, lambda: self.tool, self._chosen_layer)
         return self._layers[role]
 
     def shown_layer(self, role: Role) -> Layer | None:
         """Our layer of a role, if it is there."""
         return self._layers.get(role)
+
+    def view_of(self, role: Role) -> Any:
+        """What ties our layer of a role to the session; None if it is not there, or only drawn."""
+        return self._views.get(role)
 
     def click_layer(self) -> ClickLayer | None:
         """The points layer's view."""
@@ -242,6 +262,30 @@ class Binding:
         """The boxes layer's view."""
         self.layer("boxes")
         return cast("BoxLayer | None", self._views.get("boxes"))
+
+    def cursor(self) -> tuple[int, int] | None:
+        """The pixel of the open image under the mouse; None while no image is open."""
+        self.layer("accepted")
+        return self._mouse.place_of(self.viewer.cursor.position) if self._mouse else None
+
+    def split_here(self) -> None:
+        """Divide the object under the mouse by its points; where it has fewer than two, by the tool."""
+        at = self.cursor()
+        if at is not None and not self.session.reshaping.split_by_points(at):
+            self.use("split")
+
+    def look_at(self, y: int, x: int) -> None:
+        """Move the camera over a pixel of the open image."""
+        layer, camera = self.layer("accepted"), self.viewer.scene.camera
+        if layer is not None:
+            camera.center = (*camera.center[:-2], *layer.data_to_world((y, x))[-2:])
+
+    def _chosen_layer(self) -> Layer | None:
+        return self.layer("chosen")
+
+    def _on_chosen(self, box: Box4) -> None:
+        if self.session.reshaping.chosen or "chosen" in self._layers:
+            show_chosen(self._chosen_layer(), self.session, box)
 
     def _place_of(self, role: Role) -> int:
         """Above our layers that lie lower, else on top."""
@@ -255,14 +299,15 @@ class Binding:
             return ClickLayer(layer, session)
         if role == "boxes":
             return BoxLayer(cast("Shapes", layer), session)
-        if not isinstance(layer, Labels):
+        if not isinstance(layer, Labels) or role in ("chosen", "contradictions"):
             return None
         said: dict[str, Callable[..., None]] = {
             "proposal": lambda box, changed, values: session.drafting.paint(box, changed, values > 0),
             "scribbles": session.labelling.scribble,
             "accepted": lambda box, changed, values: session.labelling.edit_accepted(box, values),
-            "pseudo": lambda box, changed, values: session.labelling.correct("pseudo", box, changed, values),
-            "refined": lambda box, changed, values: session.labelling.correct("refined", box, changed, values),
+            "seeds": partial(session.labelling.correct, "seeds"),
+            "pseudo": partial(session.labelling.correct, "pseudo"),
+            "refined": partial(session.labelling.correct, "refined"),
             "objects": lambda box, changed, values: session.told.emit("Outlines are drawn by themselves."),
             "predicted": lambda box, changed, values: session.told.emit("Take the prediction over, then correct it."),
         }
@@ -273,7 +318,7 @@ class Binding:
         opened = self.session.opened
         if opened is None:
             return None
-        if role in ("pseudo", "refined"):
+        if role in ("seeds", "pseudo", "refined"):
             return opened.preview(role, box)
         whole: Any = {
             "predicted": opened.predicted.labels if opened.predicted else None,
@@ -292,7 +337,7 @@ class Binding:
 
     def _on_scribbles(self, box: Box4) -> None:
         self.layer("scribbles")
-        self._refresh(box, "scribbles", "pseudo", "refined")
+        self._refresh(box, "scribbles", "seeds", "pseudo", "refined")
 
     def _on_removed(self, event: Any) -> None:
         """Somebody deleted a layer: ours is made again when it is needed."""
@@ -325,42 +370,12 @@ class Binding:
         if boxes is not None:
             boxes.sync()
 
-    def _show_results(self) -> None:
-        opened = self.session.opened
-        if opened is None:
-            return
-        for role in _PREVIEWS:
-            there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
-            if there[role] is None and role not in self._layers:
-                continue
-            first = role not in self._layers
-            layer = self.layer(role)
-            if isinstance(layer, Labels):
-                layer.visible = layer.visible and not (first and role == "pseudo" and opened.refined is not None)
-                if there[role] is None:
-                    layer.data = np.zeros(opened.shape, np.uint16)
-                else:
-                    self._views[role].reload()
-        self.show_maps()
-
-    def show_maps(self) -> None:
-        """The activation map of the chosen class, and how sure the pseudo-labels are."""
-        opened = self.session.opened
-        empty = np.zeros(opened.shape if opened else (1, 1), np.float32)
-        cam, sure = self._layers.get("cam"), self._layers.get("confidence")
-        if opened is not None and cam is not None:
-            found = opened.cam
-            there = found is not None and self.session.class_id in found.classes
-            cam.data = found.scores[found.classes.index(self.session.class_id)] if there and found else empty
-        if opened is not None and sure is not None:
-            sure.data = empty if opened.pseudo is None else opened.pseudo.confidence.astype(np.float32)
-
     def _on_class(self) -> None:
         for layer in self._layers.values():
             if isinstance(layer, Labels) and layer.selected_label:
                 layer.selected_label = self.session.class_id
         self.sync_marks()
-        self.show_maps()
+        self.previews.show_maps()
 
     def use(self, tool: Tool) -> None:
         """Make a tool the one that the mouse holds."""
@@ -381,11 +396,15 @@ class Binding:
         elif isinstance(layer, Shapes):
             self._views["boxes"].fill = tool == "block"
             layer.mode = "add_rectangle"
+        elif role == "accepted":
+            layer.mode = "pan_zoom"
+            layer.mouse_pan = tool != "split"
         elif isinstance(layer, Labels):
             layer.selected_label = self.session.class_id
             layer.mode = "erase" if tool == "erase" else "paint"
             layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
         self.sync_marks()
+        self.tool_changed.emit()
 
 
 def _was_read(layer: Layer) -> bool:

@@ -30,6 +30,16 @@ def accept_refined(viewer: ViewerModel) -> None:
     _session(viewer).working.accept_result("refined")
 
 
+def separate_objects(viewer: ViewerModel) -> None:
+    """Give every clicked object a number of its own; touching ones are divided."""
+    _session(viewer).reshaping.separate()
+
+
+def next_image(viewer: ViewerModel) -> None:
+    """Open the next image of the project."""
+    _session(viewer).go(1)
+
+
 def _session(viewer: ViewerModel) -> Session:
     session = binding_of(viewer).session
     if session.opened is None:

@@ -32,6 +32,12 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "block": "Alt-5",
     "paint": "Alt-6",
     "erase": "Alt-7",
+    "object": "Alt-8",
+    "split": "Alt-9",
+    "merge_objects": "Shift-J",
+    "split_object": "Shift-K",
+    "relabel_object": "Shift-C",
+    "delete_object": "Shift-D",
     "region_accept": "Y",
     "region_class": "U",
     "region_skip": "K",
@@ -53,7 +59,8 @@ def shown(action: str) -> str:
 def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
     """What each action does."""
     session = binding.session
-    tools: tuple[Tool, ...] = ("point", "negative", "scribble", "box", "block", "paint", "erase")
+    tools: tuple[Tool, ...] = ("point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split")
+    shape = session.reshaping
     return {
         "accept": session.drafting.accept,
         "reject": session.drafting.reject,
@@ -62,6 +69,10 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
         "accept_image": lambda: session.working.accept_result("refined"),
         "undo": session.undo,
         "redo": session.redo,
+        "merge_objects": lambda: shape.merge(binding.cursor()),
+        "split_object": binding.split_here,
+        "relabel_object": lambda: shape.relabel(session.class_id, binding.cursor()),
+        "delete_object": lambda: shape.delete(binding.cursor()),
         "region_accept": partial(session.queue.answer, "accept"),
         "region_class": partial(session.queue.answer, "class"),
         "region_skip": partial(session.queue.answer, "skip"),

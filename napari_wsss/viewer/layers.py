@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from napari_wsss.types import BACKGROUND, Class
 
 Role = Literal[
-    "image", "cam", "confidence", "uncertainty", "worth", "pseudo", "predicted", "refined", "accepted", "objects",
-    "scribbles", "proposal", "regions", "boxes", "preview", "points",
+    "image", "cam", "confidence", "uncertainty", "worth", "seeds", "pseudo", "predicted", "refined", "contradictions",
+    "accepted", "objects", "scribbles", "proposal", "chosen", "regions", "boxes", "preview", "points",
 ]  # fmt: skip
 ORDER: tuple[Role, ...] = get_args(Role)
 """From the bottom up."""
@@ -27,15 +27,18 @@ TITLES: dict[Role, str] = {
     "image": "image",
     "cam": "activation map",
     "confidence": "confidence",
+    "seeds": "seeds of the map",
     "uncertainty": "uncertainty",
     "worth": "worth asking (RIPU)",
     "pseudo": "pseudo-labels",
     "predicted": "predicted",
     "refined": "refined",
+    "contradictions": "contradictions",
     "accepted": "accepted",
     "objects": "outlines",
     "scribbles": "scribbles",
     "proposal": "proposal",
+    "chosen": "chosen objects",
     "regions": "asked regions",
     "boxes": "boxes",
     "preview": "under the mouse",
@@ -43,7 +46,13 @@ TITLES: dict[Role, str] = {
 }
 _OPACITY: dict[Role, float] = {
     "pseudo": 0.45, "predicted": 0.45, "refined": 0.45, "accepted": 0.5, "scribbles": 0.9, "proposal": 0.6,
+    "seeds": 0.7,
 }  # fmt: skip
+_OUTLINES: dict[Role, tuple[str, int]] = {
+    "objects": ("white", 0),
+    "chosen": ("#ffd400", 2),
+    "contradictions": ("#ff2040", 0),
+}
 _MAPS: dict[Role, str] = {"cam": "magma", "confidence": "viridis", "uncertainty": "inferno", "worth": "inferno"}
 _FAINT = "59"  # alpha
 
@@ -103,6 +112,12 @@ def colours(classes: Iterable[Class]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=table)
 
 
+def told(classes: Iterable[Class]) -> dict[str, Any]:
+    """Names and colours of the classes by id, for a layer's metadata: writers need them."""
+    listed = list(classes)
+    return {"classes": {c.id: c.name for c in listed}, "colours": {c.id: c.colour for c in listed}}
+
+
 def _filled(shape: tuple[int, int], kind: type[np.generic], truth: NDArray[Any] | None) -> NDArray[Any]:
     """A copy to paint in, or zeros (which take no memory until somebody paints)."""
     return np.zeros(shape, kind) if truth is None or not truth.any() else truth.astype(kind)
@@ -116,7 +131,11 @@ def make(
     truth: NDArray[Any] | None = None,
 ) -> Layer:
     """A layer for a role; ``truth`` (h, w) is what a Labels layer shows."""
-    common = {"name": TITLES[role], "metadata": {"wsss": {"role": role, "live": True}}, **placed_like(image)}
+    common = {
+        "name": TITLES[role],
+        "metadata": {"wsss": {"role": role, "live": True}, **told(classes)},
+        **placed_like(image),
+    }
     if role == "points":
         size = max(2.0, max(shape) / 90)
         return Points(
@@ -138,7 +157,11 @@ def make(
             np.zeros(shape, np.float32), colormap=_MAPS[role], contrast_limits=(0.0, 1.0),
             blending="translucent", opacity=0.6, visible=False, **common,
         )  # fmt: skip
-    if role == "objects":
-        outline = DirectLabelColormap(color_dict={0: "transparent", None: "white"})
-        return Labels(_filled(shape, np.uint8, truth), colormap=outline, opacity=0.9, **common)
+    if role in _OUTLINES:
+        colour, width = _OUTLINES[role]
+        outline = DirectLabelColormap(color_dict={0: "transparent", None: colour})
+        layer = Labels(_filled(shape, np.uint8, truth), colormap=outline, opacity=0.9, **common)
+        layer.contour = width
+        layer.editable = role == "objects"
+        return layer
     return Labels(_filled(shape, np.uint16, truth), colormap=colours(classes), opacity=_OPACITY[role], **common)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_wsss.viewer.layers import told
+
 if TYPE_CHECKING:
     from napari_wsss.project import Project
 
@@ -36,7 +38,8 @@ def read_project(folder: Path) -> list[LayerData]:
         names = _alike(project)
         if not names:
             return []
-        common = {"metadata": {"wsss": {"project": str(folder), "images": names}}, **_placed(project, names[0])}
+        mark = {"wsss": {"project": str(folder), "images": names}, **told(project.classes)}
+        common = {"metadata": mark, **_placed(project, names[0])}
         return [*_pictures(project, names, common), *_results(project, names, common), *_points(project, names, common)]
 
 
@@ -93,4 +96,5 @@ def _points(project: Project, names: Sequence[str], common: dict[str, Any]) -> l
 
 
 def _role(common: dict[str, Any], role: str) -> dict[str, Any]:
-    return {**common, "metadata": {"wsss": {**common["metadata"]["wsss"], "role": role}}}
+    mark = common["metadata"]
+    return {**common, "metadata": {**mark, "wsss": {**mark["wsss"], "role": role}}}

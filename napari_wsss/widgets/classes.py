@@ -1,4 +1,4 @@
-"""The classes: key, colour, name, and whether this image has them (tags)."""
+"""The classes: key, colour, name, what they look like in words, and whether this image has them (tags)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QColorDialog,
     QHBoxLayout,
+    QLineEdit,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_wsss.errors import WsssError
+from napari_wsss.models.knowledge import load_knowledge
 from napari_wsss.project.settings import parse_classes
 from napari_wsss.types import Class, Classes
 from napari_wsss.viewer.binding import Binding
@@ -47,6 +49,9 @@ class ClassTable(QWidget):
         self.colour_button.clicked.connect(self._recolour)
         self.add_button = tool_button("+ class", "A new class at the end; double-click its name to change it")
         self.add_button.clicked.connect(self._add)
+        self.words = QLineEdit()
+        self.words.setClearButtonEnabled(True)
+        self.words.editingFinished.connect(self._describe)
         row = QHBoxLayout()
         row.addWidget(self.complete, 1)
         row.addWidget(self.colour_button)
@@ -55,6 +60,7 @@ class ClassTable(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addWidget(self.table)
+        column.addWidget(self.words)
         column.addLayout(row)
         for signal in (self._session.project_changed, self._session.image_opened, self._session.tags_changed):
             listen(self, signal, self.refresh)
@@ -77,7 +83,7 @@ class ClassTable(QWidget):
         fit_height(self.table, _ROW, least=2)
         self.complete.setChecked(opened is not None and opened.tags.complete)
         self._filling = False
-        for widget in (self.complete, self.colour_button, self.add_button):
+        for widget in (self.complete, self.colour_button, self.add_button, self.words):
             widget.setEnabled(bool(classes))
         self._select()
 
@@ -99,8 +105,36 @@ class ClassTable(QWidget):
         return text, f"{meaning}; click to change"
 
     def _select(self) -> None:
-        if self.table.rowCount():
-            self.table.selectRow(self._session.class_id - 1)
+        if not self.table.rowCount():
+            self.words.setPlaceholderText("")
+            return
+        self.table.selectRow(self._session.class_id - 1)
+        chosen = self._session.classes[self._session.class_id - 1]
+        self.words.setText(", ".join(chosen.phrases))
+        self.words.setPlaceholderText(f"in words: {', '.join(self._known(chosen.name)[:3])}")
+        self.words.setToolTip(
+            f"What {chosen.name} looks like, for maps made from text; phrases separated by commas. "
+            "Empty: what is shown in grey, from the knowledge base"
+        )
+
+    def _known(self, name: str) -> tuple[str, ...]:
+        """What describes a class without words of its own."""
+        own = self._session.the_project().folder / "knowledge.toml"
+        try:
+            known = load_knowledge(own if own.is_file() else None).of(name)
+        except WsssError as error:
+            self._session.failed.emit(str(error))
+            return (name,)
+        return tuple(dict.fromkeys((name, *known.synonyms, *known.phrases)))
+
+    def _describe(self) -> None:
+        """The words of the chosen class were edited."""
+        if not self._session.classes:
+            return
+        old = self._session.classes[self._session.class_id - 1]
+        phrases = tuple(dict.fromkeys(p for part in self.words.text().split(",") if (p := part.strip())))
+        if phrases != old.phrases:
+            self._change(replace(old, phrases=phrases))
 
     def _clicked(self, row: int, column: int) -> None:
         if column != _TAG:

@@ -66,6 +66,8 @@ class Deciding(QWidget):
         self._arrange()
         for signal in (self._session.draft_changed, self._session.image_opened, self._session.project_changed):
             listen(self, signal, self.refresh)
+        listen(self, binding.tool_changed, self.refresh)
+        listen(self, self._session.history_changed, self.refresh)
         listen(self, self._session.queue.changed, self.refresh)
         listen(self, self._session.class_changed, self.refresh)
         listen(self, self._session.told, self._tell)
@@ -118,6 +120,13 @@ class Deciding(QWidget):
             return "Open any image in napari (File > Open, or drop it here), or a project folder."
         if opened.draft is not None:
             return f"Right click where it is not, click what is missing, or paint. Then accept: {shown('accept')}."
+        if self._binding.tool == "object":
+            return (
+                f"Click an accepted object; Shift+click adds one. Merge {shown('merge_objects')}, split "
+                f"{shown('split_object')}, class {shown('relabel_object')}, delete {shown('delete_object')}."
+            )
+        if self._binding.tool == "split":
+            return "Draw a line through an accepted object, or click once in each of its parts."
         name = self._session.classes[self._session.class_id - 1].name
         asked = self._session.queue.current
         if asked is not None and asked.image == opened.name:

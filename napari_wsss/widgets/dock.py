@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from typing import cast
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
@@ -17,6 +18,7 @@ from napari_wsss.widgets.deciding import Deciding
 from napari_wsss.widgets.export import Export
 from napari_wsss.widgets.images import ImageStrip
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.map_editing import MapEditing
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
 from napari_wsss.widgets.queue import QueueList
@@ -43,9 +45,10 @@ class Dock(QWidget):
         self.tools = ToolRow(self.binding)
         self.deciding = Deciding(self.binding)
         self.stages = Stages(self.binding)
+        self.maps = MapEditing(self.binding)
         self.training = TrainingPanel(self.binding)
         self.queue = QueueList(self.binding)
-        self.objects = Objects(session)
+        self.objects = Objects(self.binding)
         self.export = Export(session)
         self.status = Status(session)
         self._arrange()
@@ -63,9 +66,10 @@ class Dock(QWidget):
             column.addWidget(widget)
         column.addWidget(Section("Stages: from hints to masks", self.stages, unfolded=True))
         self.sections = {
+            "map": Section("Map of the class: seeds, boxes, doubts", self.maps),
             "training": Section("Train a segmenter", self.training),
             "queue": Section("What to label next", self.queue),
-            "objects": Section("Counts and areas", self.objects),
+            "objects": Section("Objects: mend, count, measure", self.objects),
             "export": Section("Export", self.export),
         }
         for section in self.sections.values():
@@ -81,10 +85,14 @@ class Dock(QWidget):
         outer.setSpacing(4)
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
-        self._inner = inner
+        self._inner, self._area = inner, area
+        for section in inner.findChildren(Section):
+            section.title.toggled.connect(lambda on: QTimer.singleShot(0, self._fit))
 
     def _offer(self) -> None:
-        """Going on where the last session ended is one click, while nothing is open."""
+        """Going on where the last session ended is one click, while nothing is open; empty lists are not shown."""
+        for part in (self.images, self.classes):
+            part.setVisible(self.binding.session.project is not None)
         last = resume.last_project() if self.binding.session.project is None else None
         self.go_on.setVisible(last is not None)
         if last is not None:
@@ -102,13 +110,14 @@ class Dock(QWidget):
                 self.binding.session.failed.emit(str(error))
 
     def _restyle(self) -> None:
-        for part in (self.tools, self.deciding, self.stages, self.training, self.queue):
+        for part in (self.tools, self.deciding, self.stages, self.maps, self.training, self.queue, self.objects.list):
             part.restyle()
 
     def _fit(self) -> None:
         """Wide enough for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
-            self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
+            bar = cast("QScrollBar", self._area.verticalScrollBar()).sizeHint().width()
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + bar + 4)
 
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""

@@ -1,7 +1,8 @@
-"""How many objects of each class are accepted in this image, and how large they are."""
+"""How many objects of each class are accepted in this image, how large they are, and which."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +17,33 @@ from qtpy.QtWidgets import (
 )
 
 from napari_wsss.compute import Job, Priority
-from napari_wsss.session import Session, counts
+from napari_wsss.session import counts
+from napari_wsss.session.opened import Opened
+from napari_wsss.viewer.binding import Binding
 from napari_wsss.viewer.sight import single_shot
 from napari_wsss.widgets.icons import swatch
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.object_list import ObjectList
 from napari_wsss.widgets.parts import fit_height, table
 
 _ROW = 22
 
 
 class Objects(QWidget):
-    """A table a class, and saving it as CSV. Counts while it can be seen only."""
+    """A row a class, saved as CSV; a row an object. Counts while it can be seen only."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, binding: Binding) -> None:
         super().__init__()
-        self._session = session
-        self._rows: list[counts.Row] = []
+        self._session = session = binding.session
+        self.list = ObjectList(binding)
         self.table = table(["class", "objects", "area", "share"], None, headed=True)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.save = QPushButton("Save as CSV…")
-        self.save.clicked.connect(self._save)
+        self.save.clicked.connect(self._ask)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addWidget(self.list)
         column.addWidget(self.table)
         column.addWidget(self.save)
         self._soon = single_shot(150, self.refresh, self)
@@ -53,20 +59,28 @@ class Objects(QWidget):
 
     def refresh(self) -> None:
         """Count again, in the torch thread: large masks take a while."""
-        opened, classes = self._session.opened, self._session.classes
-        if opened is None or not self.isVisible():
-            return
-
-        def work(job: Job[list[counts.Row]]) -> list[counts.Row]:
-            labels, ids = opened.accepted.copy(), opened.instances.copy()
-            return counts.count(labels, ids if ids.any() else None, classes, opened.pixel_size)
-
-        self._session.when_done(self._session.start(work, "count", "counting", Priority.CLICK), self._show)
-
-    def _show(self, rows: list[counts.Row]) -> None:
         opened = self._session.opened
-        self._rows = rows
+        self.save.setEnabled(opened is not None)
+        if opened is None:
+            self.list.show_items([], "px")
+            self.table.setRowCount(0)
+        elif self.isVisible():
+            self._count(opened, lambda found: self._show(*found))
+
+    def _count(self, opened: Opened, then: Callable[[tuple[list[counts.Row], list[counts.Item]]], None]) -> None:
+        classes, size = self._session.classes, opened.pixel_size
+
+        def work(job: Job[Any]) -> Any:
+            labels, ids = opened.accepted.copy(), opened.instances.copy()
+            numbers = ids if ids.any() else None
+            return counts.count(labels, numbers, classes, size), counts.listed(labels, numbers, classes, size)
+
+        self._session.when_done(self._session.start(work, "count", "counting", Priority.CLICK), then)
+
+    def _show(self, rows: list[counts.Row], items: list[counts.Item]) -> None:
+        opened = self._session.opened
         area = counts.unit(opened.pixel_size if opened else None)
+        self.list.show_items(items, area)
         self.table.setHorizontalHeaderLabels(["class", "objects", f"area [{area}]", "share"])
         self.table.setRowCount(len(rows))
         for n, row in enumerate(rows):
@@ -81,9 +95,23 @@ class Objects(QWidget):
             self.table.setRowHeight(n, _ROW)
         fit_height(self.table, _ROW)
 
-    def _save(self) -> None:
+    def _ask(self) -> None:
         file, _ = QFileDialog.getSaveFileName(self, "Counts and areas", f"{self._session.name}.csv", "CSV (*.csv)")
+        if file:
+            self.save_as(Path(file))
+
+    def save_as(self, file: Path) -> None:
+        """Count what is accepted now and write it."""
         opened = self._session.opened
-        if file and opened is not None:
-            Path(file).write_text(counts.to_csv(opened.name, self._rows, opened.pixel_size), encoding="utf-8")
-            self._session.told.emit(f"Saved {file}")
+        if opened is None:
+            return
+
+        def write(found: tuple[list[counts.Row], list[counts.Item]]) -> None:
+            try:
+                file.write_text(counts.to_csv(opened.name, found[0], opened.pixel_size), encoding="utf-8")
+            except OSError as error:
+                self._session.failed.emit(f"{file} was not written: {error.strerror}")
+            else:
+                self._session.told.emit(f"Saved {file}")
+
+        self._count(opened, write)

@@ -21,7 +21,7 @@ def tool_button(text: str = "", tip: str = "", checkable: bool = False, side: in
 
 
 def table(titles: list[str], stretched: int | None, headed: bool) -> QTableWidget:
-    """A table of rows to choose from; the stretched column takes what room there is (None: all alike)."""
+    """A table of rows to choose from; the stretched column takes what room there is (None: the first, others fit)."""
     made = QTableWidget(0, len(titles))
     made.setHorizontalHeaderLabels(titles)
     made.setShowGrid(False)
@@ -31,7 +31,8 @@ def table(titles: list[str], stretched: int | None, headed: bool) -> QTableWidge
     header = cast("QHeaderView", made.horizontalHeader())
     header.setVisible(headed)
     if stretched is None:
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
     else:
         header.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
     return made

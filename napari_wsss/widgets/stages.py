@@ -117,7 +117,7 @@ class Stages(QWidget):
         layer = self._binding.layer(_LAYER[stage])
         if layer is not None:
             layer.visible = on
-        self._binding.show_maps()
+        self._binding.previews.show_maps()
 
     def _choose(self, stage: StageName) -> None:
         project = self._session.the_project()

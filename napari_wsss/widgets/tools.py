@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_wsss.viewer.binding import Binding, Tool
 from napari_wsss.viewer.keys import shown
 from napari_wsss.widgets.icons import icon
+from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.parts import tool_button
 
 TOOLS: dict[Tool, tuple[str, str]] = {
@@ -20,21 +21,24 @@ TOOLS: dict[Tool, tuple[str, str]] = {
     "block": ("Block", "Draw a rectangle that is wholly of the chosen class."),
     "paint": ("Paint", "Paint pixels into the proposed object."),
     "erase": ("Erase", "Erase pixels of the proposed object."),
+    "object": ("Object", "Click an accepted object to choose it; Shift+click adds one. Then merge, split, delete it."),
+    "split": ("Split", "Draw a line through an accepted object, or click once in each of its parts."),
 }
+_A_ROW = 5
 
 
 class ToolRow(QWidget):
-    """One button a tool."""
+    """One button a tool, with its key."""
 
     def __init__(self, binding: Binding) -> None:
         super().__init__()
         self._binding = binding
         self.buttons: dict[str, QToolButton] = {}
         self._group = QButtonGroup(self)
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for name, (title, tip) in TOOLS.items():
-            button = tool_button(title, f"{tip}  [{shown(name)}]", checkable=True, side=20)
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for place, (name, (title, tip)) in enumerate(TOOLS.items()):
+            button = tool_button(f"{title}\n{shown(name)}", tip, checkable=True, side=20)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             font = button.font()
@@ -44,7 +48,7 @@ class ToolRow(QWidget):
             button.clicked.connect(lambda checked, tool=name: self._use(tool))
             self._group.addButton(button)
             self.buttons[name] = button
-            row.addWidget(button)
+            grid.addWidget(button, place // _A_ROW, place % _A_ROW)
         self.preview = QCheckBox("outline what is under the mouse")
         self.preview.setToolTip(
             "With the point tool: what a click would bring, before it is made. Nothing is kept of it."
@@ -54,10 +58,10 @@ class ToolRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addLayout(row)
+        column.addLayout(grid)
         column.addWidget(self.preview)
         self.restyle()
-        binding.viewer.layers.selection.events.active.connect(self.refresh)
+        listen(self, binding.tool_changed, self.refresh)
         self.refresh()
 
     def restyle(self) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from npe2 import PluginManifest
 
 from napari_wsss.drawing import nuclei
+from napari_wsss.errors import UsageError
+from napari_wsss.types import Point
 from napari_wsss.viewer import preferences
 from napari_wsss.viewer.bound import binding_of
 from napari_wsss.viewer.keys import DEFAULT_KEYS, key_of
@@ -59,6 +62,42 @@ def test_menu_commands_label_an_image_without_the_dock(make_napari_viewer, manif
     binding.session.drafting.click(40, 40)
     settle(lambda: binding.session.opened.draft.answered)
     assert binding.session.proposal[40, 40]
+
+
+def test_every_menu_command_does_its_work(make_napari_viewer, manifest, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_WSSS_HOME", str(tmp_path / "home"))
+    viewer = make_napari_viewer(show=True)
+    commands = {c.id: c.python_name for c in manifest.contributions.commands}
+
+    def command(name: str) -> None:
+        module, _, function = commands[f"napari-wsss.{name}"].partition(":")
+        getattr(importlib.import_module(module), function)(viewer)
+
+    names = {i.command.removeprefix("napari-wsss.") for items in manifest.contributions.menus.values() for i in items}
+    assert names == {"label", "run_stages", "accept_refined", "separate_objects", "next_image"}
+    for name in names - {"label"}:
+        with pytest.raises(UsageError, match="label an image first"):
+            command(name)
+    scene = nuclei(0, 8, (96, 96))
+    viewer.add_image(np.stack([scene.pixels, scene.pixels]))
+    command("label")
+    session = binding_of(viewer).session
+    settle(lambda: session.opened is not None)
+    first, told = session.name, []
+    session.told.connect(told.append)
+    for class_id in (1, 2):
+        session.choose_class(class_id)
+        rows, columns = np.nonzero(scene.truth == class_id)
+        for at in np.linspace(0, len(rows) - 1, 6).astype(int):
+            session.labelling._add("point", Point(int(rows[at]), int(columns[at]), class_id))
+    command("run_stages")
+    settle(lambda: session.opened.refined is not None and session.working.work is None)
+    command("accept_refined")
+    settle(lambda: session.opened.accepted.any() and session.working.work is None)
+    command("separate_objects")
+    assert any("number" in line or "divided" in line for line in told)
+    command("next_image")
+    settle(lambda: session.opened.name != first)
 
 
 def test_menus_name_commands_of_the_manifest(manifest):

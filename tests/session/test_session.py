@@ -27,8 +27,8 @@ def state(session: Session) -> tuple:
     """All that a person sees of an image and all that the disk holds of it, in a comparable form."""
     o, project = session.opened, session.project
     accepted = project.accepted(o.name)
-    marks = sorted(repr(m) if not isinstance(m, Stroke) else _drawn(m) for m in project.labels(o.name).marks)
-    shown = sorted(repr(m) if not isinstance(m, Stroke) else _drawn(m) for m in o.marks.values())
+    marks = [repr(m) if not isinstance(m, Stroke) else _drawn(m) for m in project.labels(o.name).marks]
+    shown = [repr(m) if not isinstance(m, Stroke) else _drawn(m) for m in o.marks.values()]
     assert marks == shown, "marks shown are not the marks on disk"
     disk = np.zeros(o.shape, int) if accepted is None else accepted.labels.astype(int)
     assert (disk == o.accepted).all()

@@ -1,0 +1,93 @@
+"""What the stages made of the open image, as layers: maps, their seeds, pseudo-labels, refined mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from napari_wsss.viewer.layers import Role
+from napari_wsss.viewer.painting import Painting
+from napari_wsss.viewer.sight import single_shot
+
+if TYPE_CHECKING:
+    from napari_wsss.viewer.binding import Binding
+
+PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "seeds", "pseudo", "refined", "contradictions")
+_HIDDEN_AT_FIRST: tuple[Role, ...] = ("seeds", "contradictions")
+_DRAG = 100  # ms after which a layer that is being painted in is asked for again
+
+
+class Previews:
+    """The preview layers of a binding; made when there is something to show in them."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding, self._session = binding, binding.session
+        self.timer = single_shot(_DRAG, self.show)
+        self._session.results_changed.connect(self.show)
+        self._session.results_changed.connect(self._session.mapping.refresh)
+        self._session.seeds_changed.connect(self._show_seeds)
+        self._session.marks_changed.connect(self._doubt)
+        self._session.project_changed.connect(self._session.mapping.refresh)
+
+    def show(self) -> None:
+        """Fill the layers of what the stages made; waits while the mouse is pressed, perhaps painting in one."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            self.timer.start()
+            return
+        there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
+        for role in PREVIEWS:
+            if role in there:
+                self._fill(role, there[role] is not None)
+        self._show_seeds()
+        self.show_maps()
+
+    def _doubt(self) -> None:
+        """Something else was said: it may contradict; asked only while that is shown."""
+        layer = self._binding.shown_layer("contradictions")
+        if layer is not None and layer.visible:
+            self._session.mapping.refresh()
+
+    def _show_seeds(self) -> None:
+        opened = self._session.opened
+        if opened is not None:
+            self._fill("seeds", opened.map_seeds is not None)
+            self._fill("contradictions", opened.contradictions is not None)
+
+    def _fill(self, role: Role, there: bool) -> None:
+        opened, known = self._session.opened, self._binding.shown_layer(role) is not None
+        if opened is None or not (there or known):
+            return
+        layer = self._binding.layer(role)
+        if not known and layer is not None:
+            beneath = role == "pseudo" and opened.refined is not None
+            layer.visible = layer.visible and not beneath and role not in _HIDDEN_AT_FIRST
+        if role == "contradictions" and layer is not None:
+            found = opened.contradictions
+            layer.data = np.zeros(opened.shape, np.uint8) if found is None else found.astype(np.uint8)
+        elif isinstance(layer, Labels):
+            view = self._binding.view_of(role)
+            if there and isinstance(view, Painting):
+                view.reload()
+            else:
+                layer.data = np.zeros(opened.shape, np.uint16)
+
+    def show_maps(self) -> None:
+        """The activation map of the chosen class, and how sure the pseudo-labels are."""
+        opened, chosen = self._session.opened, self._session.class_id
+        if opened is None:
+            return
+        empty = np.zeros(opened.shape, np.float32)
+        cam, sure = self._binding.shown_layer("cam"), self._binding.shown_layer("confidence")
+        if isinstance(cam, Image):
+            found = opened.cam
+            there = found is not None and chosen in found.classes
+            cam.data = found.scores[found.classes.index(chosen)] if there and found else empty
+        if isinstance(sure, Image):
+            sure.data = empty if opened.pseudo is None else opened.pseudo.confidence.astype(np.float32)
