@@ -21,6 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(window, name, value)
 
 
+@pytest.mark.timeout(1800)
 def test_clicks_undo_pauses_and_the_start_are_measured_beside_their_limits(small: None):
     rows = {(r.set.split(",")[0], r.what, r.method): r for r in bench.measure("window", bench.Setting(threads=1))}
     whats = {what for _, what, _ in rows}

@@ -176,7 +176,7 @@ def test_the_next_other_image_is_looked_at_before_it_is_needed(hand: Hand):
     queue = hand.session.queue
     others = [r.image for r in regions if r.image != regions[0].image]
     assert queue.ahead == others[0]
-    assert hand.session.project.record(others[0]).key in hand.session.predicting._seen
+    assert (hand.session.project.record(others[0]).key, None) in hand.session.predicting._seen
 
 
 def test_a_prediction_is_taken_over_as_one_step(hand: Hand):

@@ -292,7 +292,8 @@ def test_an_error_is_told_in_words_and_the_session_goes_on(folder: Path):
 
     hand.session.working.begin(work, "training", lambda result: None)
     hand.settle()
-    assert "memory" in hand.failed[0]
+    assert not hand.failed
+    assert "memory" in hand.session.shortage.words
     hand.session.drafting.click(*centre(0))
     hand.settle()
     assert hand.session.proposal.any()
