@@ -70,7 +70,7 @@ class Working:
 
     def stop_all(self) -> None:
         """Stop everything that the session started."""
-        for slot in ("work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer"):
+        for slot in _SLOTS:
             self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
