@@ -70,6 +70,7 @@ class Dock(QWidget):
         }
         for section in self.sections.values():
             column.addWidget(section)
+            section.title.toggled.connect(lambda _: QTimer.singleShot(0, self._fit))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -81,7 +82,7 @@ class Dock(QWidget):
         outer.setSpacing(4)
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
-        self._inner = inner
+        self._inner, self._area = inner, area
 
     def _offer(self) -> None:
         """Going on where the last session ended is one click, while nothing is open."""
@@ -106,9 +107,11 @@ class Dock(QWidget):
             part.restyle()
 
     def _fit(self) -> None:
-        """Wide enough for the theme's buttons, which are known once it is shown."""
+        """Wide enough for what is unfolded, and for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
-            self.setMinimumWidth(self._inner.minimumSizeHint().width() + 4)
+            bar = self._area.verticalScrollBar()
+            beside = bar.sizeHint().width() if bar is not None else 0
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + beside + 2)
 
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""
