@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from napari_wsss.session.session import Session
 
 _TELL_EVERY = 0.1  # seconds
+_SLOTS = (
+    "work", "open", "see", "ahead", "click", "results", "train", "curve", "segmenter", "answer", "thumbnail", "crop",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
