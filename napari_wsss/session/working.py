@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _TELL_EVERY = 0.1  # seconds
 _SLOTS = (
-    "work", "open", "see", "ahead", "click", "results", "train", "curve", "segmenter", "answer", "thumbnail", "crop",
+    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "segmenter", "answer", "thumbnail",
+    "crop",
 )  # fmt: skip
 
 
