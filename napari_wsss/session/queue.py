@@ -153,8 +153,8 @@ class RegionQueue:
 
         self._answering = True
         job = session.start(work, "answer", "answering", Priority.CLICK)
-        job.add_done_callback(lambda done: session.deliver(self._free))
         session.when_done(job, lambda found: self._answered(opened, found))
+        job.add_done_callback(lambda done: session.deliver(self._free))  # after it has moved on
 
     def go_back(self) -> bool:
         """Where the last thing done was an answer in another image: go there and take it back. Whether it was."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from psygnal import Signal
@@ -135,16 +135,19 @@ class Trainer:
             self._process.step_aside()
 
     def show(self) -> None:
-        """Read the curve of the project's newest run."""
-        project = self._session.the_project()
+        """Read the curve of the project's newest run, and wish for the like again."""
+        project, wish = self._session.the_project(), self.wish
 
-        def work(job: Job[Curve]) -> Curve:
+        def work(job: Job[tuple[Curve, Wish]]) -> tuple[Curve, Wish]:
             found = runs(project.folder)
-            return CurveReader(found[-1]).read() if found else Curve()
+            if not found:
+                return Curve(), wish
+            begun = found[-1].settings()
+            return CurveReader(found[-1]).read(), replace(wish, segmenter=begun.segmenter, encoder=begun.encoder or "")
 
-        def read(curve: Curve) -> None:
+        def read(found: tuple[Curve, Wish]) -> None:
             if self._process is None and self._session.project is project:
-                self.curve = curve
+                self.curve, self.wish = found
                 self.changed.emit()
 
         self._session.when_done(self._session.start(work, "curve", "reading the curve", Priority.CLICK), read)

@@ -29,6 +29,10 @@ _SLOTS = (
     "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer", "seeds", "boxes",
 )  # fmt: skip
 _TELL_EVERY = 0.1  # seconds
+_SLOTS = (
+    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "segmenter", "answer", "thumbnail",
+    "crop",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ DEFAULT_KEYS: Mapping[str, str] = {
     "delete_object": "Shift-D",
     "region_accept": "Y",
     "region_class": "U",
-    "region_skip": "K",
-    "region_next": "J",
+    "region_skip": "H",
+    "region_next": "G",
 }
 """Action to key, as napari writes keys; a person changes them in napari's preferences (page of this plugin)."""
 

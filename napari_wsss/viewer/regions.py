@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _ON_SCREEN = 48.0  # pixels of the screen that a region's longer side shall take
 _ENOUGH = (28.0, 300.0)  # within these the zoom stays as it is
+_LEAST = 5  # image pixels: single pixels are shown with as much around them
 _CURRENT, _OTHER = "#ffd54a", "#ffffff"
 
 
@@ -59,7 +60,9 @@ class RegionBoxes:
             return
         low, high = in_world(layer, region.box)
         camera = self._binding.viewer.scene.camera
-        side = float(np.abs(high - low).max())
+        y0, x0, y1, x1 = region.box
+        cells = max(y1 - y0, x1 - x0)
+        side = float(np.abs(high - low).max()) * max(1.0, _LEAST / cells)
         if side > 0 and not _ENOUGH[0] <= side * camera.zoom <= _ENOUGH[1]:
             camera.zoom = _ON_SCREEN / side
         camera.center = (0.0, *((low + high) / 2))

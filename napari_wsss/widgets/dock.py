@@ -74,6 +74,7 @@ class Dock(QWidget):
         }
         for section in self.sections.values():
             column.addWidget(section)
+            section.title.toggled.connect(lambda _: QTimer.singleShot(0, self._fit))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -114,10 +115,11 @@ class Dock(QWidget):
             part.restyle()
 
     def _fit(self) -> None:
-        """Wide enough for the theme's buttons, which are known once it is shown."""
+        """Wide enough for what is unfolded, and for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
-            bar = cast("QScrollBar", self._area.verticalScrollBar()).sizeHint().width()
-            self.setMinimumWidth(self._inner.minimumSizeHint().width() + bar + 4)
+            bar = self._area.verticalScrollBar()
+            beside = bar.sizeHint().width() if bar is not None else 0
+            self.setMinimumWidth(self._inner.minimumSizeHint().width() + beside + 4)
 
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""

@@ -8,14 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QListView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_wsss.compute import Job, Priority
 from napari_wsss.project import ImageRecord
 from napari_wsss.session import Session
 from napari_wsss.session.opened import thumbnail
 from napari_wsss.widgets.listening import listen
-from napari_wsss.widgets.parts import tool_button
 
 STATES = ("new", "labelled", "proposed", "accepted", "skipped")
 COLOURS = {"new": "#8a8f98", "labelled": "#4c9be8", "proposed": "#e0a030", "accepted": "#3fae5a", "skipped": "#555a63"}
@@ -34,7 +43,8 @@ class ImageStrip(QWidget):
         self.filter.addItems(["all images", *STATES])
         self.filter.setToolTip("Show only images in this state")
         self.filter.currentIndexChanged.connect(self.refresh)
-        self.worst = tool_button("worst first", "Order by how good the predictions are thought to be", checkable=True)
+        self.worst = QCheckBox("worst first")
+        self.worst.setToolTip("Order by how good the predictions are thought to be; Next follows it")
         self.worst.clicked.connect(session.worst_first.sort)
         self._count = QLabel()
         self.list = QListWidget()

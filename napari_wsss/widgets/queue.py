@@ -126,7 +126,7 @@ class QueueList(QWidget):
             item.setData(Qt.ItemDataRole.UserRole, region.id)
             item.setSizeHint(QSize(50, _ICON.height() + 8))
             if region.id in self._crops:
-                item.setIcon(QIcon(self._crops[region.id]))
+                item.setIcon(untinted(self._crops[region.id]))
             self.list.addItem(item)
         self._wanted = [r for r in waiting if r.id not in self._crops]
         self._next_crop()
@@ -165,12 +165,17 @@ class QueueList(QWidget):
         h, w = pixels.shape[:2]
         crop = QPixmap.fromImage(QImage(pixels.tobytes(), w, h, 3 * w, QImage.Format.Format_RGB888))
         self._crops[region.id] = crop
-        made = QIcon(crop)
-        made.addPixmap(crop, QIcon.Mode.Selected)  # without the selection's tint
         if region.id in self._listed:
-            self.list.item(self._listed.index(region.id)).setIcon(made)  # type: ignore[union-attr]
+            self.list.item(self._listed.index(region.id)).setIcon(untinted(crop))  # type: ignore[union-attr]
         self._wanted = self._wanted[1:]
         self._next_crop()
+
+
+def untinted(picture: QPixmap) -> QIcon:
+    """An icon that looks the same where its row is chosen."""
+    made = QIcon(picture)
+    made.addPixmap(picture, QIcon.Mode.Selected)
+    return made
 
 
 def in_short(region: Region) -> str:

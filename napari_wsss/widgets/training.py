@@ -109,11 +109,12 @@ class TrainingPanel(QWidget):
         trainer = self._session.trainer
         state, there = trainer.state, self._session.project is not None
         self.segmenter.setCurrentText(trainer.wish.segmenter)
+        self.encoder.setCurrentText(trainer.wish.encoder or _OWN)
         self.minutes.setValue(trainer.wish.minutes)
         for widget in (self._features, self.encoder):
             widget.setVisible(trainer.wish.segmenter == "frozen" or bool(trainer.wish.encoder))
-        for choice in (self.segmenter, self.minutes, self.gear, self.start):
-            choice.setEnabled(there and state == "idle")
+        for control in (self.segmenter, self.encoder, self.minutes, self.gear, self.start):
+            control.setEnabled(there and state == "idle")
         halted = state in ("idle", "paused")
         self.pause.setText("Go on" if halted else "Pause")
         self.pause.setToolTip(

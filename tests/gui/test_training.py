@@ -43,6 +43,7 @@ def trainee(person: Person):
 def unfold(person: Person, name: str) -> None:
     person.press(person.dock.sections[name].title)
     person.rest()
+    assert person.dock._inner.width() <= person.dock._area.viewport().width(), "the dock is cut off at its side"
 
 
 def choose(person: Person, combo, text: str) -> None:

@@ -120,7 +120,7 @@ def test_the_whole_path_on_a_sample_of_nuclei(trainee: Person, tmp_path: Path, m
     person.wait(lambda: queue.current == asked[2], "the third region")
     person.opened(asked[2].image)
     assert s.project.region(asked[1].id).status == "class"
-    person.key(Qt.Key.Key_K)
+    person.key(Qt.Key.Key_H)
     person.wait(lambda: queue.current == asked[3], "the fourth region")
     person.opened(asked[3].image)
     assert s.project.region(asked[2].id).status == "skipped"
@@ -132,7 +132,7 @@ def test_the_whole_path_on_a_sample_of_nuclei(trainee: Person, tmp_path: Path, m
     QTest.mouseClick(dock.queue.list.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, row(person, 1))
     person.wait(lambda: queue.current == asked[3], "the region that was clicked")
     person.opened(asked[3].image)
-    person.key(Qt.Key.Key_J)
+    person.key(Qt.Key.Key_G)
     person.wait(lambda: queue.current == asked[4], "the next region")
     person.opened(asked[4].image)
     person.shot("path-answered")

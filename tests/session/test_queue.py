@@ -117,6 +117,15 @@ def test_all_of_one_class_labels_what_is_open_with_the_chosen_class(hand: Hand, 
     assert ids.tolist() == ([0] if class_id == 1 else [1]), "the background is no object; what was filled is one"
 
 
+def test_a_second_press_before_the_first_is_taken_answers_nothing_unseen(hand: Hand):
+    regions = asked(hand)
+    hand.session.queue.answer("skip")
+    hand.session.queue.answer("skip")
+    hand.settle()
+    assert [status(hand, r) for r in regions[:2]] == ["skipped", "asked"]
+    assert hand.session.queue.current == regions[1]
+
+
 def test_undo_goes_back_over_images_answer_by_answer(hand: Hand):
     regions = asked(hand)
     s = hand.session

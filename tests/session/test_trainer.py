@@ -115,6 +115,7 @@ def test_leaving_the_project_ends_its_training(hand: Hand, trainer: Trainer):
     hand.session.open_project(folder)
     hand.settle()
     assert trainer.curve.losses, "the curve of the last run is not shown again"
+    assert trainer.wish.segmenter == "frozen"
     assert trainer.can_go_on
 
 
