@@ -14,7 +14,6 @@ from napari_wsss import __version__
 from napari_wsss.acceptance import now
 from napari_wsss.device import choose, few_threads, torch_threads
 from napari_wsss.errors import UnreadableImage, UsageError
-from napari_wsss.images import contrast, load, open_source
 from napari_wsss.models.recent import Recent
 from napari_wsss.project import Cache, ImageReader, ImageRecord, Project
 from napari_wsss.protocols import Context
@@ -75,7 +74,7 @@ def predict(
     """
     file = weights or newest_weights(project.folder)
     context = context_for(project, device)
-    trained = _loaded(file, context.device, student)
+    trained = loaded(file, context.device, student)
     report = PredictReport(model=trained.model)
     compared = f"{views}{_student_of(file)}" if student else str(views)
     stale = _stale(project, names, trained.model, compared, again, report)
@@ -178,7 +177,7 @@ class _Work:
         """The prediction of an image, or a line."""
         check_version(self.version)
         context = replace(self.context, device=choose(self.device))
-        trained = _loaded(self.weights, context.device, self.student)
+        trained = loaded(self.weights, context.device, self.student)
         feed = Feed(trained.recipe, self.cache, context)
         try:
             with torch_threads(self.threads) if self.threads else nullcontext():
@@ -191,7 +190,7 @@ class _Work:
 _LOADED: Recent[Trained] = Recent(2)
 
 
-def _loaded(weights: Path, where: str, student: bool) -> Trained:
+def loaded(weights: Path, where: str, student: bool = False) -> Trained:
     """The network of a file, with what its run's checkpoint has beside it; read again when one has changed."""
     checkpoint = weights.with_name(CHECKPOINT)
 
@@ -254,37 +253,6 @@ def _predict_features(trained: Trained, feed: Feed, image: Image, tiling: Tiling
         return part, image.valid[y0:y1, x0:x1]
 
     return predict_tiled(trained, image.shape, step, read, tiling, progress, image.name)
-
-
-def predict_file(
-    project: Project,
-    file: Path,
-    trained: Trained,
-    feed: Feed,
-    tiling: Tiling = ONE_VIEW,
-    progress: Progress = no_progress,
-) -> dict[str, tuple[Prediction, Image]]:
-    """Predictions of the planes of a file that is not in the project, each with its (empty) image for the place.
-
-    The contrast is measured on the file, with the project's percentiles.
-    """
-    source = open_source(file)
-    found: dict[str, tuple[Prediction, Image]] = {}
-    for plane in source.planes:
-        limits = contrast(source, plane, project.settings.percentiles)
-        name = f"{file.name}@{plane}" if plane else file.name
-
-        def image(
-            box: Box4 | None, plane: str = plane, name: str = name, limits: tuple[Float, Float] = limits
-        ) -> Image:
-            key = digest(str(file), plane)
-            rgb = project.settings.rgb_channels if source.n_channels > 1 else None
-            return load(source, plane, name=name, key=key, contrast=limits, rgb_channels=rgb, box=box)
-
-        corner = image((0, 0, 1, 1))
-        made = predict_image(image, source.shape, trained, feed, tiling, progress, name)
-        found[name] = made, corner
-    return found
 
 
 def told_of(weights: Path) -> dict[str, object]:

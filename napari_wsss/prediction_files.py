@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_wsss.device import few_threads
+from napari_wsss import __version__
+from napari_wsss.device import choose, few_threads, torch_threads
 from napari_wsss.errors import UnreadableImage, UsageError
 from napari_wsss.exporters.geotiff import write_geotiff
 from napari_wsss.exporters.png import write_mask
-from napari_wsss.prediction import predict_file
-from napari_wsss.project import Project
+from napari_wsss.images import ImageSource, contrast, open_source
+from napari_wsss.prediction import loaded, predict_image
+from napari_wsss.project import Cache, ImageReader, Project
+from napari_wsss.protocols import Context
+from napari_wsss.spreading import spread
+from napari_wsss.stage_work import check_version
 from napari_wsss.tiled_prediction import Tiling
-from napari_wsss.trained import Feed, context_for, read_trained
+from napari_wsss.trained import Feed, Trained, context_for
 from napari_wsss.training.run_folder import newest_weights
-from napari_wsss.types import Georeference, Labels, Prediction, Progress, no_progress, written_stem
+from napari_wsss.types import Georeference, Labels, Prediction, Progress, digest, no_progress, written_stem
+from napari_wsss.workers import Workers
 
 
 def split_names(project: Project, wanted: Sequence[str] | None) -> tuple[list[str] | None, list[Path]]:
@@ -48,6 +56,7 @@ def write_masks(
     views: int,
     progress: Progress = no_progress,
     failed: list[str] | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Write the project's predictions of these images, and predict the files outside; how many masks were written.
 
@@ -55,6 +64,8 @@ def write_masks(
     ----------
     failed : list of str
         Takes a line about each file that could not be predicted.
+    workers : Workers, optional
+        Who predict the files outside; they must see them. None = this process.
     """
     out.mkdir(parents=True, exist_ok=True)
     records = project.records() if names is None else [project.record(name) for name in names]
@@ -66,21 +77,70 @@ def write_masks(
             written += 1
     if not files:
         return written
-    trained = read_trained(weights or newest_weights(project.folder), device)
-    feed = Feed(trained.recipe, project.cache, context_for(project, device))
-    with few_threads():
-        for done, file in enumerate(files):
+    settings, context = project.settings, context_for(project, device)
+    work = _Work(
+        weights or newest_weights(project.folder),
+        device,
+        context,
+        project.cache,
+        Tiling(views=views),
+        settings.percentiles,
+        settings.rgb_channels,
+        0 if workers is None else 1,
+    )
+    with few_threads(), closing(spread(work, files, workers)) as results:
+        for done, (file, planes) in enumerate(results):
             progress(done, len(files), f"predict {file.name}")
-            try:
-                planes = predict_file(project, file, trained, feed, Tiling(views=views))
-            except (UnreadableImage, UsageError) as reason:
-                (failed if failed is not None else []).append(str(reason))
+            if isinstance(planes, str):
+                (failed if failed is not None else []).append(planes)
                 continue
-            for name, (made, corner) in planes.items():
-                _write(out, name, made.labels, project, corner.georeference)
+            for name, labels, where in planes:
+                _write(out, name, labels, project, where)
                 written += 1
     progress(len(files), len(files), "predict")
     return written
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What predicting a file needs besides the file; small and picklable. The project is not opened."""
+
+    weights: Path
+    device: str
+    context: Context
+    cache: Cache
+    tiling: Tiling
+    percentiles: tuple[float, float]
+    rgb_channels: tuple[int, int, int] | None
+    threads: int
+    version: str = __version__
+
+    def __call__(self, file: Path) -> list[tuple[str, Labels, Georeference | None]] | str:
+        """Name, labels and place of each plane of the file, or a line. Its contrast is measured on the file."""
+        check_version(self.version)
+        context = replace(self.context, device=choose(self.device))
+        trained = loaded(self.weights, context.device)
+        feed = Feed(trained.recipe, self.cache, context)
+        try:
+            with torch_threads(self.threads) if self.threads else nullcontext():
+                return [self._plane(file, source, plane, trained, feed) for source, plane in _planes(file)]
+        except (UnreadableImage, UsageError) as reason:
+            return str(reason)
+
+    def _plane(
+        self, file: Path, source: ImageSource, plane: str, trained: Trained, feed: Feed
+    ) -> tuple[str, Labels, Georeference | None]:
+        name = f"{file.name}@{plane}" if plane else file.name
+        key = digest(str(file), plane, str(file.stat().st_mtime_ns))
+        limits = contrast(source, plane, self.percentiles)
+        image = ImageReader(file, plane, name, key, limits, self.rgb_channels)
+        made = predict_image(image, source.shape, trained, feed, self.tiling, name=name)
+        return name, made.labels, source.georeference
+
+
+def _planes(file: Path) -> list[tuple[ImageSource, str]]:
+    source = open_source(file)
+    return [(source, plane) for plane in source.planes]
 
 
 def _write(out: Path, name: str, labels: Labels, project: Project, where: Georeference | None) -> None:

@@ -140,7 +140,11 @@ def test_masks_are_written_for_images_of_the_project_and_for_others(trained, tmp
         assert "bad.png" in failed[0]
         written = np.array(Picture.open(tmp_path / "out" / "0.png"))
         assert np.array_equal(written, project.result("0.png", "predicted").labels)
+        threads = Workers(lambda: ThreadPoolExecutor(2), lambda: 2)
+        assert write_masks(project, tmp_path / "two", [], files, None, "cpu", 1, failed=failed, workers=threads) == 1
+        assert failed[0] == failed[1]
     assert np.array(Picture.open(tmp_path / "out" / "9.png")).shape == (48, 56)
+    assert (tmp_path / "out" / "9.png").read_bytes() == (tmp_path / "two" / "9.png").read_bytes()
 
 
 def test_what_was_hard_and_where_the_student_differs_is_kept(tmp_path):

@@ -154,7 +154,6 @@ def _team(arguments: argparse.Namespace) -> Any:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from napari_wsss import device
     from napari_wsss.prediction import predict
     from napari_wsss.prediction_files import split_names, write_masks
     from napari_wsss.project import Project
@@ -182,10 +181,11 @@ def _predict(arguments: argparse.Namespace) -> int:
                 names,
                 files,
                 arguments.weights,
-                device.choose(arguments.device),
+                arguments.device,
                 arguments.views,
                 options.progress_bar(),
                 report.failed,
+                workers,
             )
     for line in report.failed:
         print(line, file=sys.stderr)
