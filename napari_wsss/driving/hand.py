@@ -17,7 +17,6 @@ from napari_wsss.viewer.bound import binding_of
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 PLAIN, CONTROL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
-_TEST: Any = QTest  # its stubs know no static methods
 _PATIENCE = 300.0  # seconds
 _POLL = 0.001
 
@@ -95,21 +94,21 @@ class Hand:
 
     def move(self, y: float, x: float) -> None:
         """Move the mouse over a pixel."""
-        _TEST.mouseMove(self.canvas, self.place(y, x))
+        QTest.mouseMove(self.canvas, self.place(y, x))
 
     def click(self, y: float, x: float, button: Any = LEFT) -> float:
         """Click a pixel; the time of the click."""
         self.move(y, x)
         self.pause(0.05)
         start = time.perf_counter()
-        _TEST.mouseClick(self.canvas, button, PLAIN, self.place(y, x))
+        QTest.mouseClick(self.canvas, button, PLAIN, self.place(y, x))
         return start
 
     def key(self, key: Any, modifier: Any = PLAIN) -> float:
         """Press a key over the canvas; the time of it."""
         self.canvas.setFocus()
         start = time.perf_counter()
-        _TEST.keyClick(self.canvas, key, modifier)
+        QTest.keyClick(self.canvas, key, modifier)
         return start
 
     def shown(self, start: float) -> float:

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from napari_wsss.session.session import Session
 
 _SLOTS = (
-    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "answer", "seeds", "boxes",
+    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "segmenter", "answer", "thumbnail",
+    "crop", "seeds", "boxes",
 )  # fmt: skip
 _TELL_EVERY = 0.1  # seconds
-_SLOTS = (
-    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "segmenter", "answer", "thumbnail",
-    "crop",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from typing import cast
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QScrollBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
