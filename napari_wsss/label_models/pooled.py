@@ -37,7 +37,7 @@ _PROBE = 6000  # labelled pixels on which position and size are decided
 _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
-_CREDIBLE = 0.5  # chance of background below which the surroundings of an asked object teach nothing
+_CREDIBLE = 0.05  # chance of background below which the surroundings of an asked object teach nothing
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
 

@@ -73,7 +73,6 @@ class Dock(QWidget):
         }
         for section in self.sections.values():
             column.addWidget(section)
-            section.title.toggled.connect(lambda _: QTimer.singleShot(0, self._fit))
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
