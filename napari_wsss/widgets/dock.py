@@ -16,7 +16,7 @@ from napari_wsss.widgets.classes import ClassTable
 from napari_wsss.widgets.deciding import Deciding
 from napari_wsss.widgets.export import Export
 from napari_wsss.widgets.images import ImageStrip
-from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.listening import listen, when_destroyed
 from napari_wsss.widgets.map_editing import MapEditing
 from napari_wsss.widgets.objects import Objects
 from napari_wsss.widgets.project import ProjectBar
@@ -127,4 +127,4 @@ class Dock(QWidget):
         if window is not None and window is not self and not self._watched:
             self._watched = True
             viewer = weakref.ref(self.binding.viewer)
-            window.destroyed.connect(lambda: release(viewer()))
+            when_destroyed(window, lambda: release(viewer()))

@@ -9,10 +9,20 @@ from typing import Any
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QWidget
 
-
-_until_destroyed: set[Callable[[], None]] = set()
+_waiting: set[Callable[[], None]] = set()
 """Kept here, since Python's garbage collection may take a widget and a slot of its ``destroyed`` apart together, and
 Qt then calls into half a function."""
+
+
+def when_destroyed(widget: QWidget, call: Callable[[], object]) -> None:
+    """Call once, when Qt deletes the widget."""
+
+    def destroyed() -> None:
+        _waiting.discard(destroyed)
+        call()
+
+    _waiting.add(destroyed)
+    widget.destroyed.connect(destroyed)
 
 
 def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) -> None:
@@ -21,10 +31,8 @@ def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) ->
     method = weakref.WeakMethod(slot)
 
     def disconnect() -> None:
-        _until_destroyed.discard(disconnect)
         alive = method()
         if alive is not None:
             signal.disconnect(alive, missing_ok=True)
 
-    _until_destroyed.add(disconnect)
-    widget.destroyed.connect(disconnect)
+    when_destroyed(widget, disconnect)

@@ -249,6 +249,8 @@ def test_surroundings_that_look_like_an_object_teach_nothing(monkeypatch):
 
     monkeypatch.setattr("napari_wsss.label_models.pooled.asked", lambda *_: [])
     monkeypatch.setattr("napari_wsss.label_models.pooled.object_seeds", rings)
-    state = model().fit([clicked(n) for n in range(3)])
-    assert asked == [1, 1, 1]
-    assert accuracy(model()(sample(9, WeakLabels()), state).labels, 9) > 0.9
+    plain = [clicked(n, features=features_of(truth_of(n), n, noise=0.02)) for n in range(6)]
+    state = model().fit(plain)
+    assert asked == [1] * 6
+    seen = sample(9, WeakLabels(), features=features_of(truth_of(9), 9, noise=0.02))
+    assert accuracy(model()(seen, state).labels, 9) > 0.9
