@@ -6,9 +6,35 @@ much of an image each class covers; from refined masks of the same images it lea
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+
 from napari_wsss.pipeline import Plan, run
 from napari_wsss.project import Project
+from napari_wsss.protocols import Context
+from napari_wsss.training.settings import Training
+from napari_wsss.training.team import Alone
 from napari_wsss.types import Progress
+
+
+def completed(project: Project, settings: Training, context: Context, team: Alone) -> float:
+    """Seconds that :func:`complete` took before a run; they are part of the run's, up to a half of it.
+
+    Other machines than the leader's would not see these masks: a run on several learns from those that are there.
+    """
+    if not settings.complete or settings.noisy <= 0 or team.nodes > 1:
+        return 0.0
+    now = clock(settings)
+    began = now()
+    complete(project, context.device, context.progress)
+    limit = settings.limits[1]
+    return min(now() - began, math.inf if limit is None else limit / 2)
+
+
+def clock(settings: Training) -> Callable[[], float]:
+    """What a run's seconds are measured by."""
+    return time.process_time if settings.clock == "cpu" else time.monotonic
 
 
 def complete(project: Project, device: str, progress: Progress) -> int:

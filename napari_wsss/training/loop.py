@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from napari_wsss.project import Project
 from napari_wsss.protocols import Context
 from napari_wsss.trained import Feed, Recipe, Trained, context_for, measured, recipe_for, trained_bytes
 from napari_wsss.training.augmentation import Batch
-from napari_wsss.training.completing import complete
+from napari_wsss.training.completing import clock, completed
 from napari_wsss.training.gallery import Gallery, Shown, Snapshot, snapshot
 from napari_wsss.training.learner import new_learner, restore, to_bytes
 from napari_wsss.training.losses.partial import class_weights
@@ -91,28 +90,10 @@ def train(
         check_installed()
     context = context_for(project, team.device or device, progress)
     with torch_threads(settings.threads) if settings.threads else few_threads(), torch.random.fork_rng(devices=[]):
-        spent = 0.0 if resume else team.agree(lambda: _completed(project, settings, context, team))
+        spent = 0.0 if resume else team.agree(lambda: completed(project, settings, context, team))
         loop = _Loop(project, settings, context, run, None if resume else recipe, team)
         loop.learner.seconds += spent
         return loop.run_until_done()
-
-
-def _completed(project: Project, settings: Training, context: Context, team: Alone) -> float:
-    """Seconds that the pipeline took for refined masks of hinted images; they are part of the run's.
-
-    Other machines than the leader's would not see these masks: a run on several learns from those that are there.
-    """
-    if not settings.complete or settings.noisy <= 0 or team.nodes > 1:
-        return 0.0
-    now = clock(settings)
-    began = now()
-    complete(project, context.device, context.progress)
-    return now() - began
-
-
-def clock(settings: Training) -> Callable[[], float]:
-    """What a run's seconds are measured by."""
-    return time.process_time if settings.clock == "cpu" else time.monotonic
 
 
 class _Loop:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_wsss.project import Project
-from napari_wsss.training import loop
+from napari_wsss.training import completing, loop
 from napari_wsss.training.completing import complete
 from napari_wsss.training.loop import train
 from napari_wsss.types import Mask, Point, no_progress
@@ -50,8 +50,19 @@ def test_labels_that_are_not_enough_are_learnt_from_as_they_are(tmp_path):
         assert train(project, replace(QUICK, complete=True, steps=1), device="cpu").steps == 1
 
 
-def test_the_seconds_of_completing_are_the_runs(project, monkeypatch):
+def every_look_takes_50_seconds(monkeypatch):
     ticks = iter(range(0, 10**6, 50))
-    monkeypatch.setattr(loop, "clock", lambda settings: lambda: float(next(ticks)))
+    for place in (loop, completing):
+        monkeypatch.setattr(place, "clock", lambda settings: lambda: float(next(ticks)))
+
+
+def test_the_seconds_of_completing_are_the_runs(project, monkeypatch):
+    every_look_takes_50_seconds(monkeypatch)
     report = train(project, replace(QUICK, complete=True, steps=1), device="cpu")
     assert report.seconds == 100  # 50 of completing, 50 of one step
+
+
+def test_completing_takes_no_more_than_half_of_the_minutes(project, monkeypatch):
+    every_look_takes_50_seconds(monkeypatch)
+    report = train(project, replace(QUICK, complete=True, steps=None, minutes=1.0), device="cpu")
+    assert (report.steps, report.seconds) == (1, 80)  # 30 of the 50 of completing, 50 of one step

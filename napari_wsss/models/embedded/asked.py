@@ -1,4 +1,4 @@
-"""The objects that a person pointed at or boxed, as the embedded model sees them; shared by two stages."""
+"""The objects that a person pointed at, stroked or boxed, as the embedded model sees them; shared by two stages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_wsss.models.embedded.many import Cutout, predict_many
 from napari_wsss.models.embedded.predictor import EmbeddedPredictor
+from napari_wsss.models.embedded.strokes import believed, pieces, stroked
 from napari_wsss.models.prompts import Prompt
 from napari_wsss.models.recent import Recent
 from napari_wsss.types import Classes, Image, Point, Progress, WeakLabels, no_progress
@@ -33,10 +34,11 @@ class Asked:
 def asked(
     predictor: EmbeddedPredictor, image: Image, labels: WeakLabels, classes: Classes, progress: Progress = no_progress
 ) -> list[Asked]:
-    """Each point and each unfilled box outside the class ``background``, answered by the model.
+    """Each point, each stroke and each unfilled box outside the class ``background``, answered by the model.
 
     A click is asked together with the nearest clicks of other classes, as negative ones. In a project without a
-    class ``background`` a click names a surface as often as an object, so nothing is asked there.
+    class ``background`` a click names a surface as often as an object, so nothing is asked there. Of strokes only
+    those answers come that the rest of the stroke bears out (:func:`strokes.believed`).
 
     Parameters
     ----------
@@ -54,10 +56,18 @@ def asked(
     named = [(p.class_id, _prompt(p, labels.points)) for p in labels.points]
     named += [(b.class_id, Prompt(*nothing, (b.y0, b.x0, b.y1, b.x1))) for b in labels.boxes if not b.fill]
     named = [(class_id, prompt) for class_id, prompt in named if class_id != ground]
-    if not named:
+    raster = stroked(labels, image.shape)
+    strokes = list(pieces(raster, ground))
+    prompts = [prompt for _, prompt in named] + [stroke.prompt for stroke in strokes]
+    if not prompts:
         return []
-    prompts = [prompt for _, prompt in named]
-    return [Asked(c, cutout) for (c, _), cutout in zip(named, _answered(predictor, image, prompts, progress))]
+    cutouts = _answered(predictor, image, prompts, progress)
+    pointed, drawn = cutouts[: len(named)], cutouts[len(named) :]
+    kept = zip(strokes, drawn, believed(strokes, drawn, raster), strict=True)
+    return [
+        *(Asked(class_id, cutout) for (class_id, _), cutout in zip(named, pointed, strict=True)),
+        *(Asked(stroke.class_id, cutout) for stroke, cutout, is_believed in kept if is_believed),
+    ]
 
 
 def _answered(predictor: EmbeddedPredictor, image: Image, prompts: list[Prompt], progress: Progress) -> list[Cutout]:
