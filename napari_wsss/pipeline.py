@@ -332,8 +332,8 @@ class _Run:
             if len(pairs) == 1:
                 return [one(pairs[0])]
             try:
-                results = iter(batched([self._sample(r) for r, _ in pairs], state))
-                return [self._attempt(stage, pair, lambda: next(results), refusals) for pair in pairs]
+                results = batched([self._sample(r) for r, _ in pairs], state)
+                return [self._judged(stage, pair, made, refusals) for pair, made in zip(pairs, results, strict=True)]
             except (CannotFeed, UnreadableImage):  # halves, so that what is good in them still goes together
                 half = len(pairs) // 2
                 return together(pairs[:half]) + together(pairs[half:])
@@ -356,7 +356,7 @@ class _Run:
             for todo, done in results:
                 self.encoder_used = done.encoder or self.encoder_used
                 pair = (todo.record, todo.key)
-                yield pair, self._attempt(stage, pair, lambda done=done: done.result, refusals)  # type: ignore[misc]
+                yield pair, self._judged(stage, pair, done.result, refusals)
 
     def _errands(self, stale: Sequence[tuple[ImageRecord, str]]) -> Iterator[Errand]:
         for record, key in stale:
@@ -368,20 +368,24 @@ class _Run:
     def _attempt(
         self, stage: StageName, pair: tuple[ImageRecord, str], call: Callable[[], Any], refusals: Refusals
     ) -> Any:
+        try:
+            made = call()
+        except (CannotFeed, UnreadableImage) as reason:
+            made = reason
+        return self._judged(stage, pair, made, refusals)
+
+    def _judged(self, stage: StageName, pair: tuple[ImageRecord, str], made: Any, refusals: Refusals) -> Any:
         """The method's result, or None with a line in the report: one bad image does not stop the others."""
         record, key = pair
-        try:
-            result = call()
-            if isinstance(result, CannotFeed | UnreadableImage):  # a batch or a worker gives it in the result's place
-                raise result
-            return result
-        except CannotFeed as reason:
-            line = f"{record.name}: {stage} skipped, {str(reason).removeprefix(f'{record.name}: ')}"
+        if isinstance(made, CannotFeed):
+            line = f"{record.name}: {stage} skipped, {str(made).removeprefix(f'{record.name}: ')}"
             self._skip(line)
             refusals.add(key, line)
-        except UnreadableImage as reason:
-            self._fail(str(reason))
-        return None
+            return None
+        if isinstance(made, UnreadableImage):
+            self._fail(str(made))
+            return None
+        return made
 
     def _sample(self, record: ImageRecord) -> Sample:
         return sample_of(self.project, record, self.features)

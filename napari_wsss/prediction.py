@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from napari_wsss.training.run_folder import CHECKPOINT, newest_weights
 from napari_wsss.types import Bool, Box4, Float, Image, Prediction, Progress, Provenance, digest, no_progress
 from napari_wsss.workers import Workers
 
+R = TypeVar("R")
 Made = Prediction | str
 """A prediction, or in one line why there is none."""
 
@@ -87,7 +89,14 @@ def predict(
             finished = len(report.predicted) + len(report.failed)
             progress(finished, len(stale), f"predict {name}: {done} of {total} tiles")
 
-    work = _Work(file, device, context, project.cache, views, student)
+    work = _Work(
+        weights=file,
+        device=device,
+        context=context,
+        cache=project.cache,
+        tiling=Tiling(views=views),
+        student=student,
+    )
     work = replace(work, progress=tiles) if workers is None else replace(work, threads=1)
     with few_threads(), closing(spread(work, _errands(project, stale, report), workers)) as results:
         for done, (todo, made) in enumerate(results):
@@ -159,32 +168,50 @@ def _errands(project: Project, stale: Sequence[tuple[ImageRecord, str]], report:
             report.failed.append(str(reason))
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What a worker must know of all images; small and picklable. ``device`` is as the person said it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Equipment:
+    """What a worker must know to predict anything; small and picklable. The project is not opened.
+
+    Attributes
+    ----------
+    device : str
+        As the person said it, so that each worker chooses its own.
+    threads : int
+        Of torch; 0 = as it is.
+    """
 
     weights: Path
     device: str
     context: Context
     cache: Cache
-    views: int
-    student: bool
-    threads: int | None = None
-    progress: Progress = no_progress
+    tiling: Tiling
+    student: bool = False
+    threads: int = 0
     version: str = __version__
 
-    def __call__(self, todo: _Errand) -> Made:
-        """The prediction of an image, or a line."""
+    def used(self, predict: Callable[[Trained, Feed], R]) -> R | str:
+        """What is predicted with the segmenter and what feeds it, or a line."""
         check_version(self.version)
         context = replace(self.context, device=choose(self.device))
         trained = loaded(self.weights, context.device, self.student)
-        feed = Feed(trained.recipe, self.cache, context)
         try:
             with torch_threads(self.threads) if self.threads else nullcontext():
-                tiling = Tiling(views=self.views)
-                return predict_image(todo.reader, todo.shape, trained, feed, tiling, self.progress, todo.name)
+                return predict(trained, Feed(trained.recipe, self.cache, context))
         except (UnreadableImage, UsageError) as reason:
             return str(reason)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Work(Equipment):
+    progress: Progress = no_progress
+
+    def __call__(self, todo: _Errand) -> Made:
+        """The prediction of an image, or a line."""
+        return self.used(
+            lambda trained, feed: predict_image(
+                todo.reader, todo.shape, trained, feed, self.tiling, self.progress, todo.name
+            )
+        )
 
 
 _LOADED: Recent[Trained] = Recent(2)

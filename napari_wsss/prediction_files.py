@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-from napari_wsss import __version__
-from napari_wsss.device import choose, few_threads, torch_threads
-from napari_wsss.errors import UnreadableImage, UsageError
+from napari_wsss.device import few_threads
+from napari_wsss.errors import UsageError
 from napari_wsss.exporters.geotiff import write_geotiff
 from napari_wsss.exporters.png import write_mask
 from napari_wsss.images import ImageSource, contrast, open_source
-from napari_wsss.prediction import loaded, predict_image
-from napari_wsss.project import Cache, ImageReader, Project
-from napari_wsss.protocols import Context
+from napari_wsss.prediction import Equipment, predict_image
+from napari_wsss.project import ImageReader, Project
 from napari_wsss.spreading import spread
-from napari_wsss.stage_work import check_version
 from napari_wsss.tiled_prediction import Tiling
 from napari_wsss.trained import Feed, Trained, context_for
 from napari_wsss.training.run_folder import newest_weights
@@ -79,14 +76,14 @@ def write_masks(
         return written
     settings, context = project.settings, context_for(project, device)
     work = _Work(
-        weights or newest_weights(project.folder),
-        device,
-        context,
-        project.cache,
-        Tiling(views=views),
-        settings.percentiles,
-        settings.rgb_channels,
-        0 if workers is None else 1,
+        weights=weights or newest_weights(project.folder),
+        device=device,
+        context=context,
+        cache=project.cache,
+        tiling=Tiling(views=views),
+        threads=0 if workers is None else 1,
+        percentiles=settings.percentiles,
+        rgb_channels=settings.rgb_channels,
     )
     with few_threads(), closing(spread(work, files, workers)) as results:
         for done, (file, planes) in enumerate(results):
@@ -101,31 +98,16 @@ def write_masks(
     return written
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What predicting a file needs besides the file; small and picklable. The project is not opened."""
-
-    weights: Path
-    device: str
-    context: Context
-    cache: Cache
-    tiling: Tiling
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Work(Equipment):
     percentiles: tuple[float, float]
     rgb_channels: tuple[int, int, int] | None
-    threads: int
-    version: str = __version__
 
     def __call__(self, file: Path) -> list[tuple[str, Labels, Georeference | None]] | str:
         """Name, labels and place of each plane of the file, or a line. Its contrast is measured on the file."""
-        check_version(self.version)
-        context = replace(self.context, device=choose(self.device))
-        trained = loaded(self.weights, context.device)
-        feed = Feed(trained.recipe, self.cache, context)
-        try:
-            with torch_threads(self.threads) if self.threads else nullcontext():
-                return [self._plane(file, source, plane, trained, feed) for source, plane in _planes(file)]
-        except (UnreadableImage, UsageError) as reason:
-            return str(reason)
+        return self.used(
+            lambda trained, feed: [self._plane(file, source, plane, trained, feed) for source, plane in _planes(file)]
+        )
 
     def _plane(
         self, file: Path, source: ImageSource, plane: str, trained: Trained, feed: Feed

@@ -73,7 +73,7 @@ def _sample(
         return result if isinstance(result, PseudoLabels) else None
 
     sample = Sample(record.name, labels, target, image, lambda: features(sample.image), cam, pseudo)
-    return sample
+    return sample  # its parts ask it for its image, which it reads once
 
 
 # --------------------------------------------------------------------------- what is sent

@@ -186,6 +186,11 @@ class Stroke:
     x0: int
     raster: Labels
 
+    @property
+    def box(self) -> Box4:
+        """Half-open box (y0, x0, y1, x1) of the raster; may reach out of the image."""
+        return self.y0, self.x0, self.y0 + self.raster.shape[0], self.x0 + self.raster.shape[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

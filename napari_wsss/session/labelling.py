@@ -147,5 +147,4 @@ class Labelling:
 
 def _overlap(stroke: Stroke, erased: Patch) -> Bool:
     """Drawn pixels of a stroke that were erased, bool in the stroke's raster."""
-    h, w = stroke.raster.shape
-    return erased.within((stroke.y0, stroke.x0, stroke.y0 + h, stroke.x0 + w)) & (stroke.raster > 0)
+    return erased.within(stroke.box) & (stroke.raster > 0)

@@ -27,6 +27,7 @@ from napari_wsss.types import (
     Stroke,
     Tags,
 )
+from napari_wsss.weak_labels import lay
 
 Preview = Literal["seeds", "pseudo", "refined"]
 
@@ -145,17 +146,6 @@ def borders(ids: Instances) -> NDArray[np.uint8]:
     out[:, 1:] |= across
     out[:, :-1] |= across
     return (out & (ids > 0)).astype(np.uint8)
-
-
-def lay(stroke: Stroke, box: Box4, onto: Labels) -> None:
-    """Draw a stroke onto the array of a box."""
-    y0, x0 = max(stroke.y0, box[0]), max(stroke.x0, box[1])
-    y1 = min(stroke.y0 + stroke.raster.shape[0], box[2])
-    x1 = min(stroke.x0 + stroke.raster.shape[1], box[3])
-    if y0 < y1 and x0 < x1:
-        raster = stroke.raster[y0 - stroke.y0 : y1 - stroke.y0, x0 - stroke.x0 : x1 - stroke.x0]
-        there = onto[y0 - box[0] : y1 - box[0], x0 - box[1] : x1 - box[1]]
-        there[raster > 0] = raster[raster > 0]
 
 
 def load(project: Project, name: str, with_picture: bool) -> Opened:

@@ -80,9 +80,7 @@ def said_of(opened: Opened, things: Sequence[Thing]) -> Iterator[tuple[int, Mark
 
 def drawn_on(stroke: Stroke, thing: Thing) -> Bool:
     """Which pixels of the stroke's raster are of the object's class and on the object."""
-    h, w = stroke.raster.shape
-    there = thing.patch.within((stroke.y0, stroke.x0, stroke.y0 + h, stroke.x0 + w))
-    drawn: Bool = there & (stroke.raster == thing.class_id)
+    drawn: Bool = thing.patch.within(stroke.box) & (stroke.raster == thing.class_id)
     return drawn
 
 

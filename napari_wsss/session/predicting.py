@@ -6,10 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_wsss import close_up
+from napari_wsss import close_up, segment
 from napari_wsss.close_up import CloseUp, Read
 from napari_wsss.device import release
-from napari_wsss.segment import Seen, segment, segment_large
+from napari_wsss.segment import Seen
 from napari_wsss.session.draft import Draft, Patch
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class Predicting:
         clicks = [(c.y, c.x, c.positive) for c in draft.clicks]
         boxes = [box for _, box in draft.boxes]
         if close_up.is_large(shape):
-            corner, mask = segment_large(
+            corner, mask = segment.segment_large(
                 shape, clicks, boxes, self.predictor, lambda part: self._look(key, part, reader)
             )
             return Patch.of(mask, *corner)
         seen = self._look(key, None, reader)
-        return Patch.of(segment(seen.image, clicks, boxes, self.predictor, seen.embedding, seen.memory))
+        return Patch.of(segment.segment(seen.image, clicks, boxes, self.predictor, seen.embedding, seen.memory))
 
     def glance(self, key: str, shape: tuple[int, int], reader: Callable[[], Read], y: int, x: int) -> Patch | None:
         """What a click at a pixel would bring, from what was seen already; None where nothing was.
@@ -81,17 +81,14 @@ class Predicting:
             return None
         seen = self._look(key, part, reader)
         at, corner = ((y, x), (0, 0)) if part is None else (part.inside(y, x), part.box[:2])
-        return Patch.of(segment(seen.image, [(*at, True)], [], self.predictor, seen.embedding), *corner)
+        return Patch.of(segment.segment(seen.image, [(*at, True)], [], self.predictor, seen.embedding), *corner)
 
     def _look(self, key: str, part: CloseUp | None, reader: Callable[[], Read]) -> Seen:
         """An image or a part of it with its embedding, made once and kept while there is room."""
-        if self._changed:
-            self._seen.clear()
-            self._predictor = None
-            release()
+        predictor = self.predictor
         if (key, part) not in self._seen:
             image = self._read(key, part, reader)
-            self._seen[key, part] = Seen(image, self.predictor.embed(image))
+            self._seen[key, part] = Seen(image, predictor.embed(image))
         self._seen.move_to_end((key, part))
         while len(self._seen) > 1 and sum(map(_bytes, self._seen.values())) > _KEPT_BYTES:
             self._seen.popitem(last=False)
@@ -106,11 +103,12 @@ class Predicting:
 
     @property
     def predictor(self) -> PromptPredictor:
-        """Loaded when first asked for."""
+        """Loaded when first asked for, and anew where another is wanted: then what was seen is forgotten."""
+        if self._changed:
+            self._changed, self._predictor = False, None
+            self._seen.clear()
+            release()
         if self._predictor is None:
-            from napari_wsss import segment
-
-            self._changed = False
             self._predictor = segment.predictor(self.model, self.device)
         return self._predictor
 

@@ -107,6 +107,7 @@ class Session:
         self._opening = ""
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
+        self._slots: set[str] = set()  # in which anything was ever started
         self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
@@ -140,7 +141,8 @@ class Session:
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.mapping.write()
-        self.working.stop_all()
+        for slot in self._slots:
+            self.drop(slot)
         self.trainer.leave()
         self.write_place()
         if self.project is not None:
@@ -339,7 +341,7 @@ class Session:
         self.drafting.ask()
 
     def _redraw_scribbles(self, opened: Opened, marks: Sequence[Mark]) -> None:
-        boxes = [_extent(mark) for mark in marks if isinstance(mark, Stroke)]
+        boxes = [mark.box for mark in marks if isinstance(mark, Stroke)]
         if boxes:
             opened.draw_scribbles(around(*boxes))
             self.scribbles_changed.emit(around(*boxes))
@@ -365,6 +367,7 @@ class Session:
 
     def start(self, work: Callable[[Job[T]], T], slot: str, what: str, priority: Priority, **options: Any) -> Job[T]:
         """Queue work; a newer job of a slot drops the older one."""
+        self._slots.add(slot)
         return self.thread.start(work, slot=f"{id(self)}:{slot}", what=what, priority=priority, **options)
 
     def drop(self, slot: str) -> None:
@@ -403,7 +406,3 @@ class Session:
         if draft is not None:
             draft = renumbered(draft, self.opened.numbers)
         resume.write_place(self.project.folder, resume.Place(self.opened.name, self.class_id, draft, self.view))
-
-
-def _extent(stroke: Stroke) -> Box4:
-    return stroke.y0, stroke.x0, stroke.y0 + stroke.raster.shape[0], stroke.x0 + stroke.raster.shape[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from psygnal import Signal
 
+from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.compute import Job, Priority
 from napari_wsss.project import Project
 from napari_wsss.session.curve import Curve, CurveReader
@@ -28,7 +29,7 @@ class Wish:
     The segmenter's parameters are the project's (table ``params`` of ``project.toml``).
     """
 
-    segmenter: str = "plain"
+    segmenter: str = DEFAULT_SEGMENTER
     encoder: str = ""
     minutes: float = 5.0
 

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from napari_wsss.prediction import PredictReport
     from napari_wsss.session.session import Session
 
-_SLOTS = (
-    "work", "open", "see", "ahead", "click", "hover", "results", "train", "curve", "segmenter", "answer", "thumbnail",
-    "crop", "seeds", "boxes",
-)  # fmt: skip
 _TELL_EVERY = 0.1  # seconds
 
 
@@ -79,11 +75,6 @@ class Working:
         if self._job is not None and self.work is not None:
             self._job.stop()
             self._set(replace(self.work, what="stopping…"))
-
-    def stop_all(self) -> None:
-        """Stop everything that the session started."""
-        for slot in _SLOTS:
-            self._session.drop(slot)
 
     def run(self, stages: Sequence[StageName] = STAGES, images: Sequence[str] | None = None) -> None:
         """Compute stages of these images (None = all) where they are out of date."""

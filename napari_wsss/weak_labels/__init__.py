@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_wsss.weak_labels.compile import Scope, compile_target, scope_of
 from napari_wsss.weak_labels.rasters import read_instances, read_masks, read_scribbles
 from napari_wsss.weak_labels.reading import FoundImage, ImageFinder, ReadLabels
-from napari_wsss.weak_labels.strokes import cropped_stroke, polyline
+from napari_wsss.weak_labels.strokes import cropped_stroke, lay, polyline
 from napari_wsss.weak_labels.tables import read_boxes, read_points, read_tags
 from napari_wsss.weak_labels.vectors import read_vectors
 
@@ -16,6 +16,7 @@ __all__ = [
     "Scope",
     "compile_target",
     "cropped_stroke",
+    "lay",
     "polyline",
     "read_boxes",
     "read_instances",

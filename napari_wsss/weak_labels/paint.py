@@ -127,8 +127,7 @@ def _paint_strokes(painting: Painting, strokes: Iterable[Mark]) -> None:
     for stroke in strokes:
         if not isinstance(stroke, Stroke):
             continue
-        height, width = stroke.raster.shape
-        window, part = clip((stroke.y0, stroke.x0, stroke.y0 + height, stroke.x0 + width), painting.shape)
+        window, part = clip(stroke.box, painting.shape)
         raster = stroke.raster[part]
         drawn = raster > 0
         painting.seed[window][drawn] = raster[drawn]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from skimage.draw import line
 
-from napari_wsss.types import Labels, Stroke
+from napari_wsss.types import Box4, Labels, Stroke
 
 
 def polyline(vertices: Sequence[tuple[int, int]], class_id: int, width: int = 1) -> Stroke:
@@ -26,6 +26,16 @@ def polyline(vertices: Sequence[tuple[int, int]], class_id: int, width: int = 1)
     raster = np.zeros((height, width_px), np.uint16)
     raster[tuple((pixels - (y0, x0)).T)] = class_id
     return Stroke(int(y0), int(x0), raster)
+
+
+def lay(stroke: Stroke, box: Box4, onto: Labels) -> None:
+    """Draw the part of a stroke that lies in a box onto the array of that box."""
+    top, left, bottom, right = stroke.box
+    y0, x0, y1, x1 = max(top, box[0]), max(left, box[1]), min(bottom, box[2]), min(right, box[3])
+    if y0 < y1 and x0 < x1:
+        raster = stroke.raster[y0 - top : y1 - top, x0 - left : x1 - left]
+        there = onto[y0 - box[0] : y1 - box[0], x0 - box[1] : x1 - box[1]]
+        there[raster > 0] = raster[raster > 0]
 
 
 def cropped_stroke(raster: Labels, y0: int = 0, x0: int = 0) -> Stroke | None:

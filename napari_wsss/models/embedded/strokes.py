@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from napari_wsss.models.embedded.many import Cutout
 from napari_wsss.models.prompts import Prompt
-from napari_wsss.types import Labels, Stroke, WeakLabels
+from napari_wsss.types import Labels, WeakLabels
+from napari_wsss.weak_labels import lay
 
 _DOT = 5  # pixels; what is smaller names no object
 _HELD = 0.9
@@ -45,11 +46,8 @@ class Piece:
 def stroked(labels: WeakLabels, shape: tuple[int, int]) -> Labels:
     """Class ids of all strokes, uint16 (h, w); the latest on top."""
     raster: Labels = np.zeros(shape, np.uint16)
-    for mark in labels.marks:
-        if isinstance(mark, Stroke):
-            h, w = mark.raster.shape
-            part = raster[mark.y0 : mark.y0 + h, mark.x0 : mark.x0 + w]
-            part[mark.raster > 0] = mark.raster[mark.raster > 0]
+    for stroke in labels.strokes:
+        lay(stroke, (0, 0, *shape), raster)
     return raster
 
 
