@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--without-stained", action="store_true", help="leave out every picture of stained tissue")
     fit.add_argument("--minutes", type=float, default=90)
     fit.add_argument("--rate", type=float, default=1.5e-3)
-    fit.add_argument("--settled", action="store_true", help="keep the statistics of batch normalisation: the last part")
+    fit.add_argument(
+        "--settle-after", type=float, default=0.7, help="share of the minutes after which batch normalisation is kept"
+    )
     fit.add_argument("--batch", type=int, default=8)
     fit.add_argument("--workers", type=int, default=1)
     fit.add_argument("--seed", type=int, default=0)
@@ -83,7 +85,7 @@ def _train(given: argparse.Namespace) -> None:
     if given.data:
         names = tuple(given.sets.split(","))
         specimens += real(given.data, names, stained=not given.without_stained)
-    learner = Learner(Schedule(given.minutes, given.rate, settled=given.settled), given.device, given.seed)
+    learner = Learner(Schedule(given.minutes, given.rate, settle_after=given.settle_after), given.device, given.seed)
     checkpoint = given.run / "checkpoint.pt"
     if checkpoint.is_file():
         learner.load(checkpoint)
@@ -93,7 +95,7 @@ def _train(given: argparse.Namespace) -> None:
     trained = [s for s in specimens if not is_held_out(s)]
     print(f"{len(trained)} specimens to train on, {len(specimens) - len(trained)} held out")
     crops = Crops(trained, weights_of({s.family for s in trained}), given.batch, _PROMPTS, given.seed + learner.step)
-    batches = iter(loader(crops, given.workers))
+    batches = iter(loader(crops, given.workers, pinned=learner.device.type == "cuda"))
     train(learner, batches, _held_out(specimens), given.run, lambda line: print(line, flush=True))
 
 
@@ -104,8 +106,8 @@ def _held_out(specimens: list[Specimen]) -> dict[str, list[Batch]]:
         kept = [s for s in specimens if s.family == family and is_held_out(s)]
         if kept:
             rng = np.random.default_rng(0)
-            crops = Crops(kept, {}, 8, 2, 0)
-            batches[family] = [collate([crops.one(rng) for _ in range(8)], rng) for _ in range(4)]
+            crops = Crops(kept, {}, 16, 2, 0)
+            batches[family] = [collate([crops.one(rng) for _ in range(16)]) for _ in range(6)]
     return batches
 
 

@@ -1,4 +1,4 @@
-"""Batches of crops with first prompts, made in a process of their own beside the training."""
+"""Batches of crops, made in processes of their own beside the training."""
 
 from __future__ import annotations
 
@@ -10,100 +10,50 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from napari_wsss.models.embedded.encoder import STRIDE
-from napari_wsss.models.embedded.prompts import CORNER, NOTHING, OPPOSITE
-from napari_wsss.pretraining.clicks import loose_box, next_click, rough_mask
 from napari_wsss.pretraining.crops import SIDE, Crop, crop
 from napari_wsss.pretraining.specimens import Specimen
 
 CELL = 2
 """Pixels of the frame a cell of the masks."""
 
-_BOX, _BOX_AND_CLICK, _ROUGH = 0.12, 0.2, 0.28  # cumulated chances of the first prompt's kinds
-
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """n crops with p prompted objects each.
+    """n crops with p objects each.
 
     Attributes
     ----------
-    pictures : float32 (n, 3, SIDE, SIDE)
-    truth : float32 (n * p, 1, SIDE / 2, SIDE / 2)
-        Share of each cell that is the object.
-    sparse : float32 (n * p, 3, 3)
-        First prompts: x, y, kind.
-    former : float32 (n * p, 1, SIDE / 2, SIDE / 2)
-        A first guess as logits, and ``guessed`` bool (n * p,) where there is one.
+    pictures : uint8 (n, 3, SIDE, SIDE)
+    shares : uint8 (n * p, SIDE / 2, SIDE / 2)
+        How many of each cell's four pixels are the object's.
     """
 
     pictures: Tensor
-    truth: Tensor
-    sparse: Tensor
-    former: Tensor
-    guessed: Tensor
+    shares: Tensor
 
-    @property
-    def owner(self) -> Tensor:
-        """(n * p,) the crop of each prompt."""
-        return torch.arange(len(self.pictures)).repeat_interleave(len(self.truth) // len(self.pictures))
+    def seen(self, device: torch.device) -> Tensor:
+        """The pictures float32 in [0, 1] on a device, channels last."""
+        return self.pictures.to(device, non_blocking=True).to(memory_format=torch.channels_last).float() / 255
 
+    def truth(self, device: torch.device) -> Tensor:
+        """Share of each cell that is the object, float32 (n * p, 1, SIDE / 2, SIDE / 2), on a device."""
+        return self.shares.to(device, non_blocking=True)[:, None].float() / CELL**2
 
-def windows(batch: Batch, embedding: Tensor, tokens: int, rng: np.random.Generator) -> tuple[Tensor, Batch]:
-    """Each prompt's window of ``tokens`` x ``tokens`` around its first place, as the decoder sees it in use.
+    def owner(self, device: torch.device) -> Tensor:
+        """(n * p,) the crop of each object."""
+        return torch.arange(len(self.pictures), device=device).repeat_interleave(len(self.shares) // len(self.pictures))
 
-    Returns
-    -------
-    embedding : (n * p, channels, tokens, tokens)
-        Of each prompt's own window.
-    batch : Batch
-        Truth, prompts and guesses in the windows' coordinates; its pictures stay whole.
-    """
-    grid = embedding.shape[-1]
-    said = batch.sparse[:, :, 2] >= 0
-    places = (batch.sparse[:, :, :2] * said[:, :, None]).sum(1) / said.sum(1, keepdim=True) / STRIDE
-    jitter = torch.from_numpy(rng.uniform(-tokens / 4, tokens / 4, (len(places), 2))).float()
-    corners = (places + jitter - tokens / 2).round().clamp(0, grid - tokens).long()
-    per = STRIDE // CELL
-
-    def cut(x: Tensor, times: int) -> Tensor:
-        rows = [
-            x[i, :, y * times : (y + tokens) * times, c * times : (c + tokens) * times]
-            for i, (c, y) in enumerate(corners)
-        ]
-        return torch.stack(rows)
-
-    moved = batch.sparse.clone()
-    moved[:, :, :2] -= (corners * STRIDE)[:, None]
-    owned = torch.stack([embedding[o, :, y : y + tokens, c : c + tokens] for o, (c, y) in zip(batch.owner, corners)])
-    return owned, Batch(batch.pictures, cut(batch.truth, per), moved, cut(batch.former, per), batch.guessed)
+    def pin_memory(self) -> Batch:
+        """In memory that a GPU copies from while it works; called by the loader."""
+        return Batch(self.pictures.pin_memory(), self.shares.pin_memory())
 
 
-def collate(crops: Sequence[Crop], rng: np.random.Generator) -> Batch:
-    """Crops with equally many objects as a batch, with a first prompt for every object."""
+def collate(crops: Sequence[Crop]) -> Batch:
+    """Crops with equally many objects as a batch."""
     masks = np.concatenate([c.masks for c in crops])
-    shares = masks.reshape(len(masks), SIDE // CELL, CELL, SIDE // CELL, CELL).mean((2, 4), dtype=np.float32)
-    sparse = np.full((len(masks), 3, 3), NOTHING, np.float32)
-    former, guessed = np.zeros_like(shares), np.zeros(len(masks), bool)
-    for i, share in enumerate(shares):
-        truth = share >= 0.5 if share.max() >= 0.5 else share > 0
-        kind = rng.random()
-        if kind < _BOX_AND_CLICK:
-            box = loose_box(truth, rng, CELL)
-            sparse[i, 1], sparse[i, 2] = (*box[:2], CORNER), (*box[2:], OPPOSITE)
-        if kind >= _BOX:
-            click = next_click(truth, np.zeros_like(truth), rng, CELL)
-            assert click is not None
-            sparse[i, 0] = click
-        if _BOX_AND_CLICK <= kind < _ROUGH:
-            former[i], guessed[i] = rough_mask(truth, rng), True
-    return Batch(
-        torch.from_numpy(np.stack([c.picture for c in crops])),
-        torch.from_numpy(shares)[:, None],
-        torch.from_numpy(sparse),
-        torch.from_numpy(former)[:, None],
-        torch.from_numpy(guessed),
-    )
+    cells = masks.reshape(len(masks), SIDE // CELL, CELL, SIDE // CELL, CELL).sum((2, 4), dtype=np.uint8)
+    pictures = np.rint(np.stack([c.picture for c in crops]) * 255).astype(np.uint8)
+    return Batch(torch.from_numpy(pictures), torch.from_numpy(cells))
 
 
 class Crops(IterableDataset[Batch]):
@@ -130,9 +80,10 @@ class Crops(IterableDataset[Batch]):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if worker is None else worker.id])
         while True:
-            yield collate([self.one(rng) for _ in range(self.size)], rng)
+            yield collate([self.one(rng) for _ in range(self.size)])
 
 
-def loader(crops: Crops, workers: int) -> DataLoader[Batch]:
+def loader(crops: Crops, workers: int, pinned: bool = False) -> DataLoader[Batch]:
     """Batches made ahead in ``workers`` processes."""
-    return DataLoader(crops, batch_size=None, num_workers=workers, prefetch_factor=6 if workers else None)
+    ahead = 4 if workers else None
+    return DataLoader(crops, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned)

@@ -15,13 +15,13 @@ STAINED = ("stained tissue", "glands", "smear")
 """Drawn scenes of stained tissue, left out where a model is to meet such tissue for the first time."""
 
 _REAL = {
-    "nuclei_fluo": 0.16,
-    "nuclei_more": 0.18,
-    "nuclei_histology": 0.17,
-    "dubai_landcover": 0.08,
+    "nuclei_fluo": 0.12,
+    "nuclei_more": 0.19,
+    "nuclei_histology": 0.14,
+    "dubai_landcover": 0.06,
     "zion_landsat": 0.01,
 }
-_ROOMS = ((microscopy.SCENES, 0.13), (overhead.SCENES, 0.15), (everyday.SCENES, 0.14))
+_ROOMS = ((microscopy.SCENES, 0.13), (overhead.SCENES, 0.17), (everyday.SCENES, 0.15))
 _OFTEN = {"animals": 4.0, "houses": 2.0, "settlement": 2.0, "halls": 2.0, "terraces": 2.0, "neuropil": 2.0}
 _FREE = 0.03
 

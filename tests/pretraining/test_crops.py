@@ -8,10 +8,8 @@ import torch
 from scipy import ndimage
 
 from napari_wsss.drawing.scene import Scene
-from napari_wsss.models.embedded.encoder import STRIDE
-from napari_wsss.models.embedded.prompts import CORNER, NOTHING, OPPOSITE, POSITIVE
 from napari_wsss.pretraining import crops as crops_module
-from napari_wsss.pretraining.batches import CELL, Crops, collate, loader, windows
+from napari_wsss.pretraining.batches import CELL, Crops, collate, loader
 from napari_wsss.pretraining.crops import SIDE, crop
 from napari_wsss.pretraining.specimens import specimen
 from tests.pretraining.toy_scenes import coloured
@@ -82,68 +80,16 @@ def test_what_fills_the_picture_is_not_meant() -> None:
 # --------------------------------------------------------------------------- batches
 
 
-@pytest.fixture(scope="module")
-def batch():
-    """Six crops with four prompts each, so that there are prompts of all kinds."""
-    rng = np.random.default_rng(0)
+def test_a_batch_has_equally_many_objects_a_crop_and_says_whose_they_are() -> None:
     made = (crop(coloured(), np.random.default_rng(seed), 4) for seed in range(30))
-    return collate([c for c in made if c is not None][:6], rng)
-
-
-def test_a_batch_has_a_prompt_for_each_object_and_says_whose_it_is(batch) -> None:
-    assert batch.pictures.shape == (6, 3, SIDE, SIDE)
-    assert batch.truth.shape == batch.former.shape == (24, 1, SIDE // CELL, SIDE // CELL)
-    assert batch.owner.tolist() == [i for i in range(6) for _ in range(4)]
-    assert float(batch.truth.min()) == 0
-    assert float(batch.truth.max()) == 1
-    assert ((batch.sparse[:, :, 2] != NOTHING).any(1)).all()
-    assert not batch.former[~batch.guessed].any()
-
-
-def test_first_clicks_are_on_the_object_and_boxes_around_it(batch) -> None:
-    kinds = set()
-    for truth, sparse in zip(batch.truth[:, 0], batch.sparse):
-        y, x = torch.nonzero(truth >= 0.5, as_tuple=True)
-        for column, row, kind in sparse.tolist():
-            kinds.add(kind)
-            if kind == POSITIVE:
-                assert truth[int((row + 0.5) // CELL), int((column + 0.5) // CELL)] > 0
-            slack = 0.15 * SIDE + 2 + CELL
-            if kind == CORNER:
-                assert abs(column - CELL * int(x.min())) < slack
-                assert abs(row - CELL * int(y.min())) < slack
-            if kind == OPPOSITE:
-                assert abs(column - CELL * int(x.max())) < slack
-                assert abs(row - CELL * int(y.max())) < slack
-    assert kinds == {NOTHING, POSITIVE, CORNER, OPPOSITE}
-
-
-def test_a_window_shows_the_same_cell_under_the_click(batch) -> None:
-    """The embedding knows its owner and place; so the window's can be checked against the whole."""
-    grid, tokens = SIDE // STRIDE, 16
-    places = torch.stack(torch.meshgrid(*[torch.arange(grid)] * 2, indexing="ij")).float()
-    whole = torch.stack([torch.cat([torch.full((1, grid, grid), float(n)), places]) for n in range(6)])
-    cut, moved = windows(batch, whole, tokens, np.random.default_rng(1))
-    assert cut.shape == (24, 3, tokens, tokens)
-    assert moved.truth.shape == moved.former.shape == (24, 1, tokens * 4, tokens * 4)
-    seen = 0
-    for i in range(24):
-        assert (cut[i, 0] == batch.owner[i]).all()
-        for before, after in zip(batch.sparse[i].tolist(), moved.sparse[i].tolist()):
-            assert before[2] == after[2]
-            if before[2] == NOTHING or not all(0 <= v < tokens * STRIDE for v in after[:2]):
-                continue
-            seen += 1
-            token = [int((v + 0.5) // STRIDE) for v in after[1::-1]]
-            assert cut[i, 1:, min(token[0], tokens - 1), min(token[1], tokens - 1)].tolist() == pytest.approx(
-                [(v + 0.5) // STRIDE for v in before[1::-1]], abs=1
-            )
-            corner = [int(b - a) for a, b in zip(after[:2], before[:2])]
-            assert all(c % STRIDE == 0 for c in corner)
-            x, y = corner[0] // CELL, corner[1] // CELL
-            expected = batch.truth[i, 0, y : y + tokens * 4, x : x + tokens * 4]
-            assert torch.equal(moved.truth[i, 0], expected)
-    assert seen >= 20
+    crops = [c for c in made if c is not None][:6]
+    batch, cpu = collate(crops), torch.device("cpu")
+    assert batch.owner(cpu).tolist() == [i for i in range(6) for _ in range(4)]
+    assert np.abs(batch.seen(cpu).numpy() - np.stack([c.picture for c in crops])).max() <= 0.5 / 255 + 1e-6
+    truth = batch.truth(cpu)
+    assert truth.shape == (24, 1, SIDE // CELL, SIDE // CELL)
+    masks = np.concatenate([c.masks for c in crops]).astype(np.float32)
+    assert torch.equal(truth, torch.nn.functional.avg_pool2d(torch.from_numpy(masks)[:, None], CELL))
 
 
 def test_families_come_as_often_as_they_weigh() -> None:

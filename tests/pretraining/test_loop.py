@@ -27,7 +27,7 @@ def two_scenes() -> Batch:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rounds of clicks before the one that is learnt from, and no windows (the pictures are small)."""
-    monkeypatch.setattr(loop, "ROUNDS", (1.0,))
+    monkeypatch.setattr(loop, "AT_LEAST", ())
     monkeypatch.setattr(loop, "_WINDOWED", 0.0)
 
 
@@ -44,7 +44,7 @@ def learner(minutes: float = 60.0, seed: int = 0) -> Learner:
 
 def test_ten_steps_on_two_scenes_reduce_the_loss(plain: None, two_scenes: Batch) -> None:
     made = learner()
-    losses = [made.learn(two_scenes)["loss"] for _ in range(10)]
+    losses = [float(made.learn(two_scenes)[0]) for _ in range(10)]
     assert made.step == 10
     assert all(math.isfinite(value) for value in losses)
     assert losses[-1] < 0.8 * losses[0]
@@ -53,20 +53,57 @@ def test_ten_steps_on_two_scenes_reduce_the_loss(plain: None, two_scenes: Batch)
 def test_rounds_of_clicks_come_with_the_last_answer_as_a_guess(
     monkeypatch: pytest.MonkeyPatch, two_scenes: Batch
 ) -> None:
-    monkeypatch.setattr(loop, "ROUNDS", (0.0, 0.0, 1.0))
+    monkeypatch.setattr(loop, "AT_LEAST", (1.0, 0.5))
     monkeypatch.setattr(loop, "_WINDOWED", 0.0)
+    monkeypatch.setattr(loop, "_KEEP_GUESS", 1.1)
+    monkeypatch.setattr(loop, "_SAME_CLICKS", 0.0)
     made = learner()
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[list[int], int, bool]] = []
     decode = made._decode
 
     def noted(network, embedding, owner, sparse, former, guessed):
-        asked.append((sparse.shape[1], int(guessed.sum())))
+        clicks = (sparse[:, 3:, 2] >= 0).sum(1).tolist()
+        asked.append((sorted(clicks), int(guessed.sum()), network.mask_decoder.training))
         return decode(network, embedding, owner, sparse, former, guessed)
 
     monkeypatch.setattr(made, "_decode", noted)
-    monkeypatch.setattr(loop, "_KEEP_GUESS", 1.1)
     made.learn(two_scenes)
-    assert asked == [(1, 0), (2, 4), (3, 4)]
+    assert [(len(clicks), used) for clicks, _, used in asked] == [(4, False), (2, False), (4, True)]
+    assert [clicks for clicks, _, _ in asked] == [[0] * 4, [1] * 2, [1, 1, 2, 2]]
+    assert [guessed for _, guessed, _ in asked][1:] == [2, 4]
+
+
+def test_a_second_look_has_a_guess_and_no_new_click(monkeypatch: pytest.MonkeyPatch, two_scenes: Batch) -> None:
+    monkeypatch.setattr(loop, "AT_LEAST", (1.0,))
+    monkeypatch.setattr(loop, "_SAME_CLICKS", 1.1)
+    monkeypatch.setattr(loop, "_KEEP_GUESS", 0.0)
+    monkeypatch.setattr(loop, "_WINDOWED", 0.0)
+    made, seen = learner(), []
+    decode = made._decode
+
+    def noted(network, embedding, owner, sparse, former, guessed):
+        seen.append(((sparse[:, 3:, 2] >= 0).any(), guessed.all()))
+        return decode(network, embedding, owner, sparse, former, guessed)
+
+    monkeypatch.setattr(made, "_decode", noted)
+    made.learn(two_scenes)
+    assert [bool(clicked) for clicked, _ in seen] == [False, False]
+    assert bool(seen[-1][1])
+
+
+def test_batch_normalisation_keeps_its_statistics_in_the_last_part(plain: None, two_scenes: Batch) -> None:
+    made = learner(minutes=1.0)
+
+    def moved() -> bool:
+        before = [b.clone() for b in made.network.buffers() if b.is_floating_point()]
+        made.learn(two_scenes)
+        return any(
+            not torch.equal(a, b) for a, b in zip(before, (x for x in made.network.buffers() if x.is_floating_point()))
+        )
+
+    assert moved()
+    made.seconds = 60 * made.schedule.settle_after
+    assert not moved()
 
 
 def test_the_average_lies_between_what_was_and_what_is(plain: None, two_scenes: Batch) -> None:
@@ -181,6 +218,19 @@ def test_training_stops_when_its_minutes_are_over_and_leaves_metrics(
     assert len(rows[-1]["held out nuclei_fluo"]) == 3
     assert said
     assert json.loads((tmp_path / "run" / "schedule.json").read_text())["rate"] == 2e-3
+
+
+def test_an_interrupted_training_is_saved_and_says_so(plain: None, two_scenes: Batch, tmp_path: Path) -> None:
+    def interrupted():
+        yield two_scenes
+        raise KeyboardInterrupt
+
+    said: list[str] = []
+    train(learner(), interrupted(), {}, tmp_path / "run", said.append)
+    again = learner(seed=5)
+    again.load(tmp_path / "run" / "checkpoint.pt")
+    assert again.step == 1
+    assert "interrupted at step 1" in said[-1]
 
 
 # --------------------------------------------------------------------------- the file that ships

@@ -9,7 +9,6 @@ from scipy import ndimage
 from napari_wsss.drawing import microscopy
 from napari_wsss.drawing.scene import Scene
 from napari_wsss.pretraining.batches import CELL, Batch
-from napari_wsss.pretraining.clicks import next_click
 from napari_wsss.pretraining.specimens import Specimen, specimen
 
 SIDE = 96
@@ -28,26 +27,22 @@ def coloured(side: int = 300, colour_step: int = 40) -> Specimen:
     return made
 
 
-def batch(seeds: tuple[int, ...] = (0, 1), prompts: int = 2) -> Batch:
-    """Drawn nuclei with a click each, smaller than the crops of the training."""
-    rng = np.random.default_rng(0)
-    pictures, shares, sparse = [], [], []
+def batch(seeds: tuple[int, ...] = (0, 1), objects: int = 2) -> Batch:
+    """Drawn nuclei, smaller than the crops of the training."""
+    pictures, masks = [], []
     for seed in seeds:
         scene = microscopy.SCENES["fluorescent nuclei"](np.random.default_rng(seed), (SIDE, SIDE))
         (ids,) = scene.objects
-        largest = np.argsort(-np.bincount(ids.ravel())[1:])[:prompts] + 1
-        pictures.append(scene.picture.transpose(2, 0, 1))
-        for i in np.resize(largest, prompts):
-            share = (ids == i).reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3), dtype=np.float32)
-            click = next_click(share > 0, np.zeros_like(share, bool), rng, CELL)
-            assert click is not None
-            shares.append(share)
-            sparse.append([click])
-    truth = torch.from_numpy(np.stack(shares))[:, None]
-    nobody = torch.zeros(len(truth), dtype=torch.bool)
-    return Batch(
-        torch.from_numpy(np.stack(pictures)), truth, torch.tensor(sparse, dtype=torch.float32), truth * 0, nobody
-    )
+        largest = np.argsort(-np.bincount(ids.ravel())[1:])[:objects] + 1
+        pictures.append(np.rint(scene.picture.transpose(2, 0, 1) * 255).astype(np.uint8))
+        masks += [ids == i for i in np.resize(largest, objects)]
+    cells = np.stack(masks).reshape(-1, SIDE // CELL, CELL, SIDE // CELL, CELL).sum((2, 4), dtype=np.uint8)
+    return Batch(torch.from_numpy(np.stack(pictures)), torch.from_numpy(cells))
+
+
+def dice(seed: int) -> torch.Generator:
+    """A source of randomness."""
+    return torch.Generator().manual_seed(seed)
 
 
 def blobs(seed: int, size: int = 40) -> np.ndarray:
