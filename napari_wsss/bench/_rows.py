@@ -38,6 +38,8 @@ class Setting:
         Click on objects of this class, where a set names it.
     jitter : int
         Simulate so many annotators who click beside the centre, too.
+    worst : int
+        Draw so many of the objects that ours finds hardest, of each set of ``clicks``.
     results : Path or None
         Folder of finished simulations; None = in the user's cache folder.
     segmenter : str or None
@@ -59,6 +61,7 @@ class Setting:
     model: str | None = None
     of_class: str | None = None
     jitter: int = 0
+    worst: int = 0
     results: Path | None = None
     segmenter: str | None = None
     minutes: float | None = None

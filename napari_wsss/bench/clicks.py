@@ -26,6 +26,7 @@ from napari_wsss.bench._objects import Target, choose, load_image, write_drawn
 from napari_wsss.bench._rivals import crop, rivals, settings
 from napari_wsss.bench._rows import Row, Setting, cost, score
 from napari_wsss.bench._sets import ImageSet, read_set
+from napari_wsss.bench._worst import draw, hardest
 from napari_wsss.device import torch_threads
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation.clicks import AT, GOALS, Answer, Click, deepest, figures, jittered, simulate
@@ -33,6 +34,7 @@ from napari_wsss.models import store
 from napari_wsss.models.prompts import Embedding, PromptPredictor
 from napari_wsss.types import Bool, Box4, Image
 
+OURS = "ours"
 _PROTOCOL = 1  # counts up when the annotator or the way of asking changes: stored results are then made anew
 
 
@@ -79,7 +81,7 @@ def measure(setting: Setting) -> Iterator[Row]:
 def _methods(setting: Setting) -> Iterator[Method]:
     """The rivals, ours, and every SAM in the model cache. What cannot take part is one line."""
     where = device.choose("auto")
-    ours = Prompted("ours", segment.predictor(setting.model or segment.DEFAULT_MODEL, where))
+    ours = Prompted(OURS, segment.predictor(setting.model or segment.DEFAULT_MODEL, where))
     found = rivals()
     for name, rival in found.items():
         yield Rival(name, rival)
@@ -168,6 +170,12 @@ def _one_set(of: ImageSet, methods: Sequence[Method], results: ClickStore, setti
                 found[method.name][who].append(_simulation(of, target, method, who, results, shown))
                 done += 1
     setting.progress(total, total, f"clicks {of.name}: {len(targets)} objects")
+    if setting.worst:
+        ours = next(m for m in methods if m.name == OURS)
+        chosen = hardest([s.ious for s in found[OURS][None]], setting.worst)
+        file = results.file.parent / "worst" / f"{of.name}.png"
+        draw([targets[i] for i in chosen], partial(_loaded, []), ours.begin, file)
+        setting.note(f"bench clicks: the {len(chosen)} hardest objects of {of.name}: {file}")
     yield from _rows(of.name, found)
 
 
@@ -227,7 +235,7 @@ def _rows(of: str, found: dict[str, dict[int | None, list[Simulation]]]) -> Iter
     """Rows of all methods; each figure's reference is the best that a classical rival reached in it."""
     table = {method: _figures(by_annotator) for method, by_annotator in found.items()}
     classical = [method for method in table if method in rivals()]
-    for method in sorted(table, key=lambda name: name != "ours"):
+    for method in sorted(table, key=lambda name: name != OURS):
         for what, (value, unit) in table[method].items():
             theirs = [table[rival][what][0] for rival in classical if what in table[rival]]
             if what.startswith("iou"):

@@ -45,6 +45,7 @@ def add_commands(commands: Any) -> None:
     clicks.add_argument("--model", metavar="NAME", help="what is measured as ours (default: the embedded model)")
     clicks.add_argument("--class", dest="of_class", metavar="NAME", help="click on this class, where a set names it")
     clicks.add_argument("--jitter", type=_count, default=0, metavar="N", help="also N annotators who miss the centre")
+    clicks.add_argument("--worst", type=_count, default=0, metavar="N", help="draw the N hardest objects of each set")
     learning = bench.add_argument_group("options of learn, losses and asking")
     learning.add_argument("--segmenter", metavar="NAME", help="default: learn the product's; losses and asking frozen")
     learning.add_argument("--minutes", type=_minutes, metavar="M", help="CPU minutes of a training (learn 5, losses 2)")
@@ -100,6 +101,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         of_class=arguments.of_class,
         jitter=arguments.jitter,
+        worst=arguments.worst,
         results=arguments.out,
         segmenter=arguments.segmenter and arguments.segmenter.replace("-", "_"),
         minutes=arguments.minutes,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
-from napari_wsss import segment
-from napari_wsss.bench import Setting, _objects, clicks, measure
+from napari_wsss import pictures, segment
+from napari_wsss.bench import Setting, _objects, _worst, clicks, measure
 from napari_wsss.bench import _rivals as classical
 from napari_wsss.bench._click_store import ClickStore
 from napari_wsss.bench._sets import read_set
@@ -371,3 +371,25 @@ def test_real_nuclei_cost_a_rival_fewer_clicks_than_the_cap(shared_data):
         answer = method.begin(_objects.load_image(target.image), target.box)
         ious = clicks.simulate(target.truth, target.scored, answer)
         assert max(ious) > 0.6
+
+
+# --------------------------------------------------------------------------- what fails
+
+
+def test_the_hardest_objects_are_those_with_the_least_mean_over_the_first_clicks():
+    simulations = [(0.9,), (0.1, 0.2, 0.9, 0.9, 0.9), (0.1, 0.1, 0.1, 0.1, 0.1, 0.95), (0.5, 0.8, 0.9)]
+    assert _worst.hardest(simulations, 3) == [2, 1, 3]
+    assert len(_worst.hardest(simulations, 9)) == 4
+
+
+def test_the_hardest_objects_are_drawn_beside_the_stored_rows(small_set, tmp_path, capsys):
+    out = tmp_path / "results"
+    assert main(["bench", "clicks", "--set", str(small_set), "--out", str(out), "--worst", "1", "--json"]) == 0
+    assert "the 1 hardest objects" in capsys.readouterr().err
+    (file,) = (out / "worst").iterdir()
+    sheet = np.asarray(Picture.open(file)).astype(int)
+    assert file.name == "squares.png"
+    assert sheet.shape[1] > 2 * sheet.shape[0]  # truth and two answers side by side
+    outline = np.abs(sheet - np.array(pictures.CHANGED)).max(2) < 40
+    thirds = np.array_split(outline, 3, axis=1)
+    assert all(third.any() for third in thirds)
