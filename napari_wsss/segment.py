@@ -15,19 +15,24 @@ from napari_wsss import close_up, images
 from napari_wsss.close_up import CloseUp, Read
 from napari_wsss.device import choose
 from napari_wsss.errors import UsageError
-from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor
+from napari_wsss.models.prompts import Embedding, Prompt, PromptPredictor, SecondLook
 from napari_wsss.types import Bool, Box4, Float, Image, digest
 
 FORGET = 0.25
 """A click on the object that lies farther off the last mask than this share of its size: the mask was only a part."""
 
+LARGER = 0.15
+"""Estimated IoU that a proposal gains with each factor of e in area, where the predictor doubts all of them."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Answer:
-    """The mask bool (h, w) after some clicks, and its low-resolution logits: the first guess for the next click."""
+    """The mask bool (h, w) after some clicks, its low-resolution logits (the first guess for the next click), and the
+    predictor's own estimate of its IoU."""
 
     mask: Bool
     logits: Float
+    iou: float
 
 
 def next_answer(
@@ -42,7 +47,7 @@ def next_answer(
     Of its proposals that contain every positive click and no negative one, the one that it finds best; if none obeys
     them all, the one that obeys most. The answer to one click less goes along as a first guess, as in
     segment-anything's own demonstration, unless the newest click says that it was only a part. Without one the
-    predictor's own answer is its first guess, if it `looks_twice`.
+    predictor's own answer is its first guess, if it is not sure of it and gets better by a `second_look`.
 
     Parameters
     ----------
@@ -57,18 +62,22 @@ def next_answer(
     guess = None if before is None or (points and _far_off(points[-1], before.mask)) else before.logits
     pixels = np.array([p[:2] for p in points], np.int64).reshape(-1, 2)
     positive = np.array([p[2] for p in points], bool)
-    answer = _best(predictor, embedding, Prompt(pixels, positive, box, guess))
-    if predictor.looks_twice and guess is None and box is None and answer.mask.any():
-        answer = _best(predictor, embedding, Prompt(pixels, positive, box, answer.logits))
+    look = predictor.second_look if guess is None and box is None else None
+    answer = _best(predictor, embedding, Prompt(pixels, positive, box, guess), look)
+    if look is not None and answer.iou <= look.sure and answer.mask.any():
+        answer = _best(predictor, embedding, Prompt(pixels, positive, box, answer.logits), look)
     return answer
 
 
-def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt) -> Answer:
-    """Of the proposals that obey most clicks the one that the predictor finds best."""
+def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt, look: SecondLook | None) -> Answer:
+    """Of the proposals that obey most clicks the one that the predictor finds best; in doubt a larger one."""
     prediction = predictor.predict(embedding, prompt)
     obeyed = (prediction.masks[:, prompt.points[:, 0], prompt.points[:, 1]] == prompt.positive).sum(1)
-    best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], prediction.iou[i], -i))
-    return Answer(prediction.masks[best], prediction.lowres[best])
+    believed = prediction.iou
+    if look is not None and believed[obeyed == obeyed.max()].max() <= look.doubtful:
+        believed = believed + LARGER * np.log(np.maximum(prediction.masks.sum((1, 2)), 1))
+    best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], believed[i], -i))
+    return Answer(prediction.masks[best], prediction.lowres[best], float(prediction.iou[best]))
 
 
 def _far_off(point: tuple[int, int, bool], mask: Bool) -> bool:

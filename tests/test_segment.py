@@ -12,7 +12,7 @@ from skimage.io import imread
 
 from napari_wsss.close_up import look
 from napari_wsss.errors import UsageError
-from napari_wsss.models.prompts import Prediction, Prompt
+from napari_wsss.models.prompts import Prediction, Prompt, SecondLook
 from napari_wsss.models.random_walker_prompt import RandomWalkerPrompt
 from napari_wsss.segment import Seen, segment, segment_file, segment_large
 from napari_wsss.types import Image
@@ -140,7 +140,7 @@ def test_many_channels_are_used():
 class Fixed:
     """Answers every prompt with the same masks."""
 
-    model, side, looks_twice = "fixed", 4, False
+    model, side, second_look = "fixed", 4, None
 
     def __init__(self, masks, scores):
         self.answer = Prediction(
@@ -242,14 +242,26 @@ def test_a_click_far_off_the_last_mask_forgets_it():
     assert predictor.prompts[1].mask_logits is None
 
 
-def test_who_looks_twice_is_shown_its_first_answer_once():
+def test_who_gets_better_by_a_second_look_is_shown_its_first_answer_once_unless_it_is_sure():
     predictor = Recorded([disc((60, 60), 20, 20, 10)], [0.9])
-    predictor.looks_twice = True
-    segment(noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True), (20, 28, True)], [], predictor)
-    assert [(len(p.points), p.mask_logits is None) for p in predictor.prompts] == [(1, True), (1, False), (2, False)]
-    predictor.prompts.clear()
-    segment(noisy(disc((60, 60), 20, 20, 10)), [], [(10, 10, 30, 30)], predictor)
+    image, clicks = noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True), (20, 28, True)]
+    for sure, asked in ((0.95, [(1, True), (1, False), (2, False)]), (0.85, [(1, True), (2, False)])):
+        predictor.second_look = SecondLook(sure=sure, doubtful=0.1)
+        segment(image, clicks, [], predictor)
+        assert [(len(p.points), p.mask_logits is None) for p in predictor.prompts] == asked
+        predictor.prompts.clear()
+    predictor.second_look = SecondLook(sure=0.95, doubtful=0.1)
+    segment(image, [], [(10, 10, 30, 30)], predictor)
     assert len(predictor.prompts) == 1
+
+
+@pytest.mark.parametrize(("scores", "larger"), [([0.35, 0.3], True), ([0.45, 0.3], False), ([0.39, 0.0], False)])
+def test_in_doubt_of_all_proposals_a_larger_one_is_preferred_if_it_is_not_much_worse(scores, larger):
+    small, large = disc((60, 60), 30, 30, 8), disc((60, 60), 30, 30, 20)  # 1.8 factors of e: 0.27
+    predictor = Fixed([small, large], scores)
+    predictor.second_look = SecondLook(sure=0.65, doubtful=0.4)
+    answer = segment(noisy(large), [(30, 30, True)], [], predictor)
+    assert np.array_equal(answer, large if larger else small)
 
 
 def test_a_click_off_the_object_waits_for_the_first_on_it():

@@ -75,18 +75,35 @@ class Prediction:
     lowres: Float
 
 
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """When a predictor is asked again about the same clicks, with its own answer as the first guess.
+
+    It then knows how large the object is.
+
+    Attributes
+    ----------
+    sure : float
+        An answer is kept if its estimated IoU is larger.
+    doubtful : float
+        If no proposal's estimated IoU is larger, most are parts of the object, and larger ones are preferred.
+    """
+
+    sure: float
+    doubtful: float
+
+
 class PromptPredictor(Protocol):
     """Segments one object of an image by prompts. Deterministic.
 
     ``side`` is the side of the square low-resolution frame: the image scaled so that its longer side
     fills the frame, padded at the bottom or the right (256 for the models of segment-anything).
 
-    ``looks_twice`` says whether its answer to a first click gets better when it is asked again with that
-    answer as the first guess, since then it knows how large the object is.
+    ``second_look`` says when its answer to a first click gets better by asking again; None = never.
     """
 
     @property
-    def looks_twice(self) -> bool: ...
+    def second_look(self) -> SecondLook | None: ...
 
     @property
     def model(self) -> str:

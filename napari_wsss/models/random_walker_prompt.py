@@ -79,7 +79,7 @@ class RandomWalkerPrompt:
 
     model: str = "random_walker"
     side: int = 256
-    looks_twice: bool = False
+    second_look: None = None
 
     def embed(self, image: Image) -> Embedding:
         """The image's channels, blurred by one pixel: float32 (c, h, w)."""

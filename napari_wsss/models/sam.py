@@ -162,7 +162,7 @@ class LoadedSam:
         What of the checkpoint was left aside.
     """
 
-    looks_twice = False
+    second_look = None
 
     def __init__(self, sam: Sam, name: str, sha256: str = "", notes: tuple[str, ...] = ()) -> None:
         self.sam, self.name, self.notes = sam, name, notes

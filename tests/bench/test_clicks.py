@@ -216,7 +216,7 @@ def test_without_opencv_there_is_no_grabcut_and_one_line_says_so(monkeypatch, sm
 class Echo:
     """A predictor that proposes nothing, the clicked square, and everything; remembers what it was asked."""
 
-    model, side, looks_twice = "echo@1", 8, False
+    model, side, second_look = "echo@1", 8, None
 
     def __init__(self):
         self.prompts, self.embedded = [], []

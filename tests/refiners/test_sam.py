@@ -26,7 +26,7 @@ def refiner(predictor=None, context=None, **given) -> METHOD:
 class Answers:
     """A predictor that always answers with one mask and one set of logits."""
 
-    model, side, looks_twice = "answers", 256, False
+    model, side, second_look = "answers", 256, None
 
     def __init__(self, mask: np.ndarray, height: float = 10) -> None:
         self.mask, self.height = mask, height

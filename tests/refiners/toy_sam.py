@@ -23,7 +23,7 @@ class ToySam:
 
     model = "toy"
     side = 256
-    looks_twice = False
+    second_look = None
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -19,7 +19,7 @@ from napari_wsss.models.embedded.frames import CELL, SIDE, Frame, comfortable, f
 from napari_wsss.models.embedded.network import EmbeddedNetwork, fold
 from napari_wsss.models.embedded.pixels import at_pixels
 from napari_wsss.models.embedded.window import Window, window_around
-from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, Prediction, Prompt, lowres_extent
+from napari_wsss.models.prompts import LOWEST_LOGIT, Embedding, Prediction, Prompt, SecondLook, lowres_extent
 from napari_wsss.models.recent import Recent
 from napari_wsss.models.store import resolve
 from napari_wsss.types import Bool, Float, Image
@@ -52,7 +52,7 @@ class EmbeddedPredictor:
     """
 
     side = SIDE
-    looks_twice = True
+    second_look = SecondLook(sure=0.65, doubtful=0.4)
 
     def __init__(self, network: EmbeddedNetwork, device: str = "cpu", sha256: str = "") -> None:
         fold(network.eval())
