@@ -34,6 +34,8 @@ MINUTES = 0.25
 """Minutes of a refit, at most."""
 MAIN = ("ripu", "entropy", "random")
 _NEEDS_VIEWS = "disagreement"  # plays predict one view
+_LEARNER: Mapping[str, Mapping[str, Any]] = {"hardness": {"hardness": True}}
+"""Settings of the learner that a strategy's score comes from."""
 ENCODER = "fused"
 WANTED = 0.95
 _PROTOCOL = 1  # counts up when the way of measuring changes: stored rows are then made anew
@@ -94,19 +96,31 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
         clock=clock_of(setting.device),
         threads=setting.threads or 1,
     )
-    play = Play(strategies, "regions", BUDGET, ROUNDS, setting.seeds or SEEDS, training, spacing="growing")
+    seeds = setting.seeds or SEEDS
+    games = {
+        strategy: Play(
+            (strategy,),
+            "regions",
+            BUDGET,
+            ROUNDS,
+            seeds,
+            replace(training, **_LEARNER.get(strategy, {})),
+            spacing="growing",
+        )
+        for strategy in (CEILING, *strategies)
+    }
     truth = sorted(p for p in (train.folder / "masks").iterdir() if p.stem in {i.stem for i in _images(train, test)})
-    words = [str(_PROTOCOL), train.name, play.signature, weights_of(training), *train.classes]
+    words = [str(_PROTOCOL), train.name, weights_of(training), *train.classes]
     words += [p.name for p in train.images] + ["test"] + [p.name for p in test.images]
     words += [p.read_bytes() for p in truth] + ([] if setting.device == "cpu" else [setting.device])
     return train.name, {
         (strategy, seed): Unit(
             f"{train.name} {strategy}, seed {seed}",
-            digest(*words, strategy, str(seed)),
-            partial(_played, train, test, play, strategy, seed, setting),
+            digest(*words, play.signature, strategy, str(seed)),
+            partial(_played, train, test, play, seed, setting),
         )
-        for seed in range(play.seeds)
-        for strategy in (CEILING, *strategies)
+        for seed in range(seeds)
+        for strategy, play in games.items()
     }
 
 
@@ -114,8 +128,9 @@ def _images(train: ImageSet, test: ImageSet) -> tuple[Path, ...]:
     return (*train.images, *test.images)
 
 
-def _played(train: ImageSet, test: ImageSet, play: Play, strategy: str, seed: int, setting: Setting) -> dict[str, Any]:
+def _played(train: ImageSet, test: ImageSet, play: Play, seed: int, setting: Setting) -> dict[str, Any]:
     """One play's stored row: its rounds, and what it was made on."""
+    (strategy,) = play.strategies
     with _project(train, setting) as project:
         project.add_images(_images(train, test))
         tests = {path.resolve() for path in test.images}

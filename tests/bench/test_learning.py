@@ -164,6 +164,7 @@ def played(monkeypatch):
     def simulate(project, truth, play, *, units, device):
         ((strategy, seed),) = units
         asked.append((truth.name, strategy, seed))
+        assert play.training.hardness == (strategy == "hardness")  # whose score no other learner has
         rounds = 1 if strategy == CEILING else 2
         mious = [last.get(strategy, 0.5)] if rounds == 1 else [0.3, last.get(strategy, 0.5)]
         return [Round(strategy, "regions", seed, n, 10 * (n + 1), 0.01, 1, 1.0, mious[n], 1.0) for n in range(rounds)]
