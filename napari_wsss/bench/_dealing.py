@@ -14,6 +14,7 @@ from typing import Any, Literal
 from napari_wsss import home
 from napari_wsss.bench._finished import Finished
 from napari_wsss.bench._rows import Setting
+from napari_wsss.errors import WsssError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Dealer:
         self._bench, self._setting, self._total = bench, setting, total
         self._results = Finished(folder / f"{bench}.jsonl", bench, setting.shard and setting.shard.name)
         self._dealt = self._there = 0
+        self._failed: list[str] = []
 
     @property
     def file(self) -> Path:
@@ -60,21 +62,45 @@ class Dealer:
         return self._results.file
 
     def __call__(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
-        """Rows by key of the units that are stored or were made now."""
+        """Rows by key of the units that are stored or were made now.
+
+        Raises
+        ------
+        WsssError, RuntimeError
+            A unit failed. A shard goes on with its other units: nobody sits beside it.
+        """
         found: dict[str, dict[str, Any]] = {}
         for unit in units:
             self._setting.progress(self._dealt, self._total, f"{self._bench} {unit.what}")
             row = self._results.get(unit.key)
             if row is None and self._is_mine(self._dealt):
-                row = self._results.put(unit.key, unit.make())
+                row = self._made(unit)
             if row is not None:
                 found[unit.key] = row
             self._there += row is not None
             self._dealt += 1
         return found
 
+    def _made(self, unit: Unit) -> dict[str, Any] | None:
+        try:
+            return self._results.put(unit.key, unit.make())
+        except (WsssError, RuntimeError) as reason:  # torch's errors are RuntimeErrors
+            if self._setting.shard is None:
+                raise
+            self._failed.append(f"{unit.what}: {reason}")
+            self._setting.note(f"bench {self._bench}: {self._failed[-1]}")
+            return None
+
     def tell(self) -> None:
-        """Say how much there is, where this process does not make all of it."""
+        """Say how much there is, where this process does not make all of it.
+
+        Raises
+        ------
+        WsssError
+            Units of this shard failed.
+        """
+        if self._failed:
+            raise WsssError(f"bench {self._bench}: {len(self._failed)} failed, the last {self._failed[-1]}")
         self._setting.progress(self._total, self._total, self._bench)
         shard = self._setting.shard
         if shard is not None:

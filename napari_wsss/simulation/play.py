@@ -270,7 +270,8 @@ class _Game:
 
     def _row(self, scratch: Project, number: int) -> Row:
         began = time.monotonic()
-        pool = () if self.strategy == CEILING else tuple(self.oracle.names)
+        over = self.strategy == CEILING or number == self.play.rounds  # nothing is asked about any more
+        pool = () if over else tuple(self.oracle.names)
         miou = _fit_and_score(scratch, self.play.training, self.seed, self.device, pool, self.tests, self.truth)
         labels = "masks" if self.strategy == CEILING else self.play.labels
         oracle = self.oracle

@@ -243,6 +243,28 @@ def test_shards_of_lessons_make_each_once_and_leave_what_is_whole(folders, tmp_p
     assert list(learn.measure(replace(setting, sets=folders[:1], stored=True))) == []
 
 
+def test_a_shard_goes_on_after_a_unit_that_failed_and_says_so_at_the_end(folders, tmp_path, taught, monkeypatch):
+    job = _learning.job
+
+    def failing(module, arguments, threads=None):
+        if json.loads(Path(arguments[0]).read_text())["points"]:
+            raise WsssError("out of memory")
+        return job(module, arguments, threads)
+
+    monkeypatch.setattr(_learning, "job", failing)
+    notes: list[str] = []
+    setting = Setting(folders[:1], results=tmp_path, segmenter="plain", note=notes.append)
+    with pytest.raises(WsssError, match=r"bench learn: 2 failed, the last .* ours points: out of memory"):
+        list(learn.measure(replace(setting, shard=Shard(1, 1))))
+    assert [note.partition(": ")[2] for note in notes] == [
+        f"{folders[0].name} forest points: out of memory",
+        f"{folders[0].name} ours points: out of memory",
+    ]
+    assert len(taught) == 3
+    with pytest.raises(WsssError, match=r"^out of memory$"):
+        list(learn.measure(setting))
+
+
 def test_a_gpu_is_given_minutes_of_the_clock_and_its_rows_say_so(folders, tmp_path, taught, capsys):
     rows = table(learn.measure(Setting(folders[:1], results=tmp_path, segmenter="plain", minutes=0.5, device="cuda")))
     ours = [task for module, task in taught if module.endswith("_learn_job")]
