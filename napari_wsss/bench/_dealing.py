@@ -52,7 +52,7 @@ class Dealer:
     def __init__(self, bench: str, setting: Setting, total: int) -> None:
         folder = setting.results or home.home() / "bench"
         self._bench, self._setting, self._total = bench, setting, total
-        self._results = Finished(folder / f"{bench}.jsonl", bench, setting.shard and setting.shard.name)
+        self._results = Finished(folder / f"{bench}.jsonl", bench, setting.shard.name if setting.shard else None)
         self._dealt = self._there = 0
         self._failed: list[str] = []
 

@@ -110,7 +110,7 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
         for strategy in (CEILING, *strategies)
     }
     truth = sorted(p for p in (train.folder / "masks").iterdir() if p.stem in {i.stem for i in _images(train, test)})
-    words = [str(_PROTOCOL), train.name, weights_of(training), *train.classes]
+    words: list[str | bytes] = [str(_PROTOCOL), train.name, weights_of(training), *train.classes]
     words += [p.name for p in train.images] + ["test"] + [p.name for p in test.images]
     words += [p.read_bytes() for p in truth] + ([] if setting.device == "cpu" else [setting.device])
     return train.name, {
