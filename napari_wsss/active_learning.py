@@ -117,7 +117,7 @@ def rank(
             except CannotFeed as reason:
                 notes.append(str(reason))
     progress(len(predicted), len(predicted), "score")
-    best = heapq.nsmallest(len(found), found, key=lambda r: (-r.score, r.image, r.box))
+    best = heapq.nsmallest(len(found), found, key=lambda r: (-r.score, -r.uncertainty, r.image, r.box))
     if not best:
         raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
     chosen = _diverse(project, best, count, features if asking.diverse else None)
@@ -254,23 +254,24 @@ def _of_image(
     told = (None if plane is None else plane.astype(np.float32) for plane in planes)
     scores = strategy(Doubt(cells.p, record.name, reach, *told))
     maps = region_scores(cells.p, reach)
-    if is_even(scores, ~cells.taken):
-        scores = maps.uncertainty  # e.g. no impure region is left
-    if is_even(scores, ~cells.taken):
+    even = is_even(scores, ~cells.taken)  # e.g. no impure region is left
+    by = maps.uncertainty if even else scores
+    if is_even(by, ~cells.taken):
         return []
     points = bool(getattr(strategy, "asks_pixels", False))
     half = 0 if points else reach
+    suppress = getattr(getattr(strategy, "params", None), "around", reach) if points else 2 * reach
     open_here = box_sum(cells.open_share, half) / window_sizes((scores.shape[0], scores.shape[1]), half)
     if asking.cost:
-        scores = scores / np.maximum(open_here, 0.25)
-    taken = cells.taken | (open_here < _LEAST_OPEN)
-    if not (scores[~taken] > 0).any():
-        scores = maps.uncertainty  # no impure region is left
-    suppress = getattr(getattr(strategy, "params", None), "around", reach) if points else 2 * reach
+        by = by / np.maximum(open_here, 0.25)
+    taken = _kept_off(project, record, cells, suppress - half) | (open_here < _LEAST_OPEN)
+    if not (by[~taken] > 0).any():
+        even, by = True, maps.uncertainty
     regions: list[Region] = []
-    for y, x in pick(scores, taken, half, suppress):
+    for y, x in pick(by, taken, half, suppress):
         box = _box(y, x, half, prediction.stride, record.shape)
-        regions.append(_region(project, record.name, box, scores[y, x], maps, (y, x), cells.p, half, asking.strategy))
+        score = max(0.0, scores[y, x]) if even else by[y, x]  # places that a strategy tells nothing of come last
+        regions.append(_region(project, record.name, box, score, maps, (y, x), cells.p, half, asking.strategy))
         if len(regions) >= count:
             break
     return regions
@@ -296,6 +297,19 @@ def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking
         shares = np.stack([_means((seed == k).astype(np.float32), stride) for k in range(1, len(p) + 1)])
         p = (shares + (1 - known) * p).astype(np.float32)
     return _Cells(p, np.where(nodata, 0.0, 1.0 - known), taken, stride)
+
+
+def _kept_off(project: Project, record: ImageRecord, cells: _Cells, margin: int) -> NDArray[np.bool_]:
+    """What is taken, and so many cells around regions that were asked before, so that no window overlaps theirs.
+
+    Where that leaves nothing, the regions alone are kept off.
+    """
+    wide = cells.taken.copy()
+    for region in project.regions(None, record.name):
+        y0, x0, y1, x1 = region.box
+        rows = slice(max(0, y0 // cells.stride - margin), -(-y1 // cells.stride) + margin)
+        wide[rows, max(0, x0 // cells.stride - margin) : -(-x1 // cells.stride) + margin] = True
+    return cells.taken if wide.all() else wide
 
 
 def _means(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,47 @@ def test_windows_of_a_batch_do_not_overlap(project):
             if r.image == name:
                 painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
         assert painted.max() == 1
+
+
+@pytest.mark.parametrize("answered", ["accept", "skip", None])
+def test_windows_of_later_rounds_do_not_overlap_earlier_ones(project, answered):
+    asking = Asking(reach=2, cost=False, diverse=False)
+    painted = {f"{n}.png": np.zeros(SHAPE, int) for n in range(3)}
+    for count in (4, 8, 12):
+        fresh = next_regions(project, count, asking).regions[-4:]
+        for r in fresh:
+            painted[r.image][r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
+            if answered:
+                answer(project, r.id, answered)
+        if answered:
+            count = 4
+    assert max(p.max() for p in painted.values()) == 1
+    assert sum(p.sum() for p in painted.values()) >= 8 * 20
+
+
+def test_where_margins_leave_nothing_what_lies_between_regions_is_asked(project):
+    project.skip("0.png")
+    project.skip("1.png")
+    asked = set()
+    for _ in range(14):  # an image of 48 x 56 holds at most 12 centres that are 17 apart
+        region = next_regions(project, 1, Asking("random", reach=8, diverse=False)).regions[0]
+        answer(project, region.id, 1)
+        asked.add(region.box)
+    assert len(asked) == 14
+
+
+def test_an_image_of_one_class_comes_after_every_border_and_then_by_its_uncertainty(project):
+    flat = np.full((2, *SHAPE), 0.45, np.float16)
+    flat[0] = 0.55  # less sure than any border, and nowhere impure
+    flat[:, 30:, 30:] = np.array([0.9, 0.1])[:, None, None]
+    project.put_result("0.png", "predicted", Prediction(np.ones(SHAPE, np.uint16), flat), "k", MADE)
+    found = rank(project, 100, Asking(reach=2, cost=False, diverse=False)).regions
+    last = max(n for n, r in enumerate(found) if r.image != "0.png")
+    assert {r.image for r in found[: last + 1]} == {"1.png", "2.png"}
+    plain = found[last + 1 :]
+    assert plain
+    assert {r.score for r in plain} == {0.0}
+    assert all(a.uncertainty >= b.uncertainty for a, b in itertools.pairwise(plain))
 
 
 def test_single_pixels_can_be_asked(project):

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_wsss.bench._machine import machine
-from napari_wsss.bench._rows import Row, Setting
+from napari_wsss.bench._rows import Row, Setting, Shard
 from napari_wsss.errors import UsageError
 
-__all__ = ["HOURS", "Row", "Setting", "machine", "measure", "names", "summary"]
+__all__ = ["HOURS", "Row", "Setting", "Shard", "machine", "measure", "names", "summary"]
 
 
 HOURS = ("asking", "learn", "losses")

@@ -23,7 +23,7 @@ def main(task: dict[str, Any]) -> None:
     """Learn from ``images`` with ``masks``, ``points`` or ``scribbles`` (a path); answer ``asked`` into ``out``.
 
     The asked images join the project after the training, as skipped ones, so that no training looks at them.
-    ``settings`` is a :class:`Training` as JSON. Prints steps, epochs and CPU seconds as JSON.
+    ``settings`` is a :class:`Training` as JSON. Prints steps, epochs, seconds and what was used as JSON.
     """
     out, folder = Path(task["out"]), Path(task["project"])
     masks, points, scribbles = (Path(task[kind]) if task[kind] else None for kind in ("masks", "points", "scribbles"))
@@ -31,14 +31,16 @@ def main(task: dict[str, Any]) -> None:
     with made as project:
         project.add_images([Path(p) for p in task["images"]])
         import_labels(project, masks=masks, points=points, scribbles=scribbles)
-        began = time.process_time()
+        began, clock = time.process_time(), time.monotonic()
         report = train(project, Training.from_json(task["settings"]), device=task["device"])
-        learnt = time.process_time()
+        learnt, trained = time.process_time(), time.monotonic()
         asked = _joined(project, [Path(p) for p in task["asked"]])
         predict(project, asked, device=task["device"])
         told = {
             "steps": report.steps,
             "epochs": report.epochs,
+            "used": report.used,
+            "train_seconds": trained - clock,
             "cpu_seconds": learnt - began,
             "predict_cpu_seconds": time.process_time() - learnt,
         }

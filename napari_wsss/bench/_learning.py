@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image as Picture
 
-from napari_wsss.bench._finished import Finished
 from napari_wsss.bench._hints import classes_of
 from napari_wsss.bench._rows import Setting
 from napari_wsss.bench._sets import ImageSet
@@ -42,6 +41,8 @@ class Lesson:
     threads : int
     project : Path or None
         Where ours keeps its project, so that later lessons find features; None = nowhere.
+    device : str
+        Of ours; the forest knows the CPU alone.
     """
 
     train: ImageSet
@@ -52,6 +53,7 @@ class Lesson:
     training: Training
     threads: int = 1
     project: Path | None = None
+    device: str = "cpu"
 
     @property
     def key(self) -> str:
@@ -61,6 +63,7 @@ class Lesson:
         words += [digest(file.read_bytes()) for file in self._hint_files()]
         if self.side == "ours":
             words += [self.training.to_json(), weights_of(self.training)]
+            words += [] if self.device == "cpu" else [self.device]
         return digest(*words)
 
     def _hint_files(self) -> list[Path]:
@@ -69,11 +72,8 @@ class Lesson:
         return sorted((self.hints / "scribbles").iterdir()) if self.labels == "scribbles" else []
 
 
-def learnt(lesson: Lesson, results: Finished, work: Path) -> dict[str, Any]:
-    """Figures on the test images and what the side says of itself, or the row that an earlier run stored."""
-    known = results.get(lesson.key)
-    if known is not None:
-        return known
+def learnt(lesson: Lesson, work: Path) -> dict[str, Any]:
+    """Figures on the test images and what the side says of itself."""
     out = work / "lesson"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -89,16 +89,21 @@ def learnt(lesson: Lesson, results: Finished, work: Path) -> dict[str, Any]:
     if lesson.side == "ours":
         told = lesson.training
         row |= {"segmenter": told.segmenter, "encoder": told.encoder, "minutes": told.minutes, "seed": told.seed}
-        row |= {"weights": weights_of(told), **json.loads(said)}
-    return results.put(lesson.key, row)
+        row |= {"device": lesson.device, "clock": told.clock, "weights": weights_of(told), **json.loads(said)}
+    return row
+
+
+def clock_of(device: str) -> Literal["cpu", "wall"]:
+    """What minutes are of: on the CPU its own time, so that other work on the machine does not shorten a training."""
+    return "cpu" if device == "cpu" else "wall"
 
 
 def budgeted(setting: Setting, minutes: float, segmenter: str | None) -> Training:
-    """A training by CPU minutes, without held-out images; ``segmenter`` None = the product's default."""
+    """A training by minutes, without held-out images; ``segmenter`` None = the product's default."""
     given = Training(
         encoder=setting.use.get("encoder"),
         minutes=setting.minutes or minutes,
-        clock="cpu",
+        clock=clock_of(setting.device),
         held_out=0.0,
         threads=setting.threads or 1,
         seed=0,
@@ -112,7 +117,7 @@ def weights_of(training: Training) -> str:
     """Name and hash of the model inside where a training begins with it or reads its features; else ''."""
     from napari_wsss.models.store import resolve
 
-    known = training.segmenter == "embedded" or "embedded" in (training.encoder or "")
+    known = training.segmenter == "embedded" or training.encoder == "fused" or "embedded" in (training.encoder or "")
     return f"embedded@{resolve('embedded')[1][:8]}" if known else ""
 
 
@@ -131,7 +136,7 @@ def _task(lesson: Lesson, out: Path) -> dict[str, Any]:
     }
     if lesson.side == "ours":
         project = str(lesson.project or out / "project")
-        task |= {"settings": lesson.training.to_json(), "device": "cpu", "project": project}
+        task |= {"settings": lesson.training.to_json(), "device": lesson.device, "project": project}
     return task
 
 

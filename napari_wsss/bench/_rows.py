@@ -15,6 +15,22 @@ def no_note(line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """A process's part of a benchmark: every ``of``-th unit from the ``number``-th on, counted from 1."""
+
+    number: int
+    of: int
+
+    @property
+    def name(self) -> str:
+        return f"shard-{self.number}-of-{self.of}"
+
+    def has(self, position: int) -> bool:
+        """Whether the unit at this position, counted from 0, is this part's."""
+        return position % self.of == self.number - 1
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """How to measure.
 
@@ -45,9 +61,15 @@ class Setting:
     segmenter : str or None
         Of ``learn``, ``losses`` and ``asking``; None = each benchmark's own choice.
     minutes : float or None
-        CPU minutes of each training there.
+        Of each training there: CPU minutes on the CPU, else minutes of the clock.
     seeds : int or None
         Repetitions there.
+    device : str
+        Of each training there.
+    shard : Shard or None
+        The part that is made there; None = everything.
+    stored : bool
+        Make nothing there: rows of what is finished.
     note : callable
         Gets one line on what is left out, and why.
     """
@@ -66,6 +88,9 @@ class Setting:
     segmenter: str | None = None
     minutes: float | None = None
     seeds: int | None = None
+    device: str = "cpu"
+    shard: Shard | None = None
+    stored: bool = False
     note: Callable[[str], None] = no_note
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from napari_wsss import home
+from napari_wsss.bench._dealing import Dealer, Unit, budget_in
 from napari_wsss.bench._drawn import write_sets
-from napari_wsss.bench._finished import Finished
 from napari_wsss.bench._hints import hints_of
 from napari_wsss.bench._learning import Lesson, Side, budgeted, learnt
 from napari_wsss.bench._rows import Row, Setting, score
@@ -37,33 +37,43 @@ Found = dict[tuple[Side, str], dict[str, Any]]  # (side, labels) to the stored r
 
 
 def measure(setting: Setting) -> Iterator[Row]:
-    """mIoU of each side and kind of label, shares of the ceiling, CPU seconds; the means over all sets at the end.
+    """mIoU of each side and kind of label, shares of the ceiling, what was spent; means over the sets at the end.
 
     Raises
     ------
     WsssError, UsageError
         scikit-learn is missing, a set cannot be read, or a side fails.
     """
-    need_sklearn("learn")
-    results = Finished((setting.results or home.home() / "bench") / "learn.jsonl", "learn")
+    if not setting.stored:
+        need_sklearn("learn")
     every: dict[str, Found] = {}
     with tempfile.TemporaryDirectory(prefix="napari-wsss-bench-") as folder:
         work = Path(folder)
         folders = setting.sets or write_sets(work / "drawn", tests=2)
-        for n, path in enumerate(folders):
-            train, test = read_set(path, "train"), read_set(path, "test")
-            hints = hints_of(train, work / "hints" / train.name, setting)
-            found = every.setdefault(train.name, {})
-            for m, (side, labels) in enumerate(_UNITS):
-                total = len(folders) * len(_UNITS)
-                setting.progress(n * len(_UNITS) + m, total, f"learn {train.name} {side} {labels}")
-                lesson = Lesson(
-                    train, test, hints, side, labels, budgeted(setting, MINUTES, None), setting.threads or 1
-                )
-                found[side, labels] = learnt(lesson, results, work)
-            yield from _rows(train.name, found)
-        setting.progress(1, 1, "learn")
-    yield from _means(every)
+        deal = Dealer("learn", setting, len(folders) * len(_UNITS))
+        for path in folders:
+            name, lessons = _lessons(path, work, setting)
+            rows = deal(
+                Unit(f"{name} {side} {labels}", lesson.key, partial(learnt, lesson, work))
+                for (side, labels), lesson in lessons.items()
+            )
+            if setting.shard is None and len(rows) == len(lessons):
+                every[name] = {unit: rows[lesson.key] for unit, lesson in lessons.items()}
+                yield from _rows(name, every[name])
+        deal.tell()
+    if every:
+        yield from _means(every)
+
+
+def _lessons(path: Path, work: Path, setting: Setting) -> tuple[str, dict[tuple[Side, str], Lesson]]:
+    """A set's name, and what is to be learnt from it."""
+    train, test = read_set(path, "train"), read_set(path, "test")
+    hints = hints_of(train, work / "hints" / train.name, setting)
+    training, threads = budgeted(setting, MINUTES, None), setting.threads or 1
+    return train.name, {
+        (side, labels): Lesson(train, test, hints, side, labels, training, threads, device=setting.device)
+        for side, labels in _UNITS
+    }
 
 
 def _rows(name: str, found: Found) -> Iterator[Row]:
@@ -77,8 +87,12 @@ def _rows(name: str, found: Found) -> Iterator[Row]:
     yield score(name, "miou.masks", segmenter, ceiling, "share", found["forest", "scribbles"]["miou"])
     for labels, wanted in WANTED.items():
         yield score(name, f"of_ceiling.{labels}", segmenter, found["ours", labels]["miou"] / ceiling, "share", wanted)
+    used, minutes, unit = budget_in(found["ours", "masks"])
+    yield Row(name, "budget", f"{segmenter}, {used}", minutes, unit)
+    spent = "cpu_seconds" if unit.startswith("CPU") else "train_seconds"
     for labels in (*WANTED, "masks"):
-        yield Row(name, f"cpu_seconds.{labels}", segmenter, float(found["ours", labels]["cpu_seconds"]), "s")
+        yield Row(name, f"{spent}.{labels}", segmenter, float(found["ours", labels][spent]), "s")
+        yield Row(name, f"steps.{labels}", segmenter, float(found["ours", labels]["steps"]), "steps")
 
 
 def _means(every: Mapping[str, Found]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """What each part of the trainer's loss is worth: the default with and without it, on cached features.
 
-Taught by strokes on the training split, scored on the test split, several seeds. Sets beyond the first two are left out
-unless asked for by name. Finished rows are kept in ``losses.jsonl``, projects with their features beside it.
+Taught by strokes on the training split, scored on the test split, several seeds. Finished rows are kept in
+``losses.jsonl``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
-from napari_wsss import home
+from napari_wsss.bench._dealing import Dealer, Unit, budget_in
 from napari_wsss.bench._drawn import write_sets
-from napari_wsss.bench._finished import Finished
 from napari_wsss.bench._hints import hints_of
 from napari_wsss.bench._learning import Lesson, budgeted, learnt
 from napari_wsss.bench._rows import Row, Setting, score
@@ -46,35 +46,48 @@ def measure(setting: Setting) -> Iterator[Row]:
     WsssError, UsageError
         A set cannot be read, or a training fails.
     """
-    folder = setting.results or home.home() / "bench"
-    results = Finished(folder / "losses.jsonl", "losses")
     seeds = range(setting.seeds or SEEDS)
     with tempfile.TemporaryDirectory(prefix="napari-wsss-bench-") as scratch:
         work = Path(scratch)
         sets = setting.sets or write_sets(work / "drawn", tests=2)
-        total = len(sets) * len(seeds) * len(VARIANTS)
-        done = 0
+        deal = Dealer("losses", setting, len(sets) * len(seeds) * len(VARIANTS))
         for path in sets:
-            train, test = read_set(path, "train"), read_set(path, "test")
-            hints = hints_of(train, work / "hints" / train.name, setting)
-            basis = budgeted(setting, MINUTES, SEGMENTER)
-            kept = work / "projects" / train.name
-            found: dict[str, list[float]] = {}
-            for variant, change in VARIANTS.items():
-                for seed in seeds:
-                    setting.progress(done, total, f"losses {train.name} {variant}, seed {seed}")
-                    training = replace(basis, seed=seed, **change)
-                    lesson = Lesson(train, test, hints, "ours", LABELS, training, setting.threads or 1, kept)
-                    found.setdefault(variant, []).append(float(learnt(lesson, results, work)["miou"]))
-                    done += 1
-            yield from _rows(train.name, basis.segmenter, found)
-        setting.progress(total, total, "losses")
+            name, lessons = _lessons(path, work, seeds, setting)
+            rows = deal(
+                Unit(f"{name} {variant}, seed {seed}", lesson.key, partial(learnt, lesson, work))
+                for (variant, seed), lesson in lessons.items()
+            )
+            if setting.shard is None and len(rows) == len(lessons):
+                found: dict[str, list[dict[str, Any]]] = {}
+                for (variant, _), lesson in lessons.items():
+                    found.setdefault(variant, []).append(rows[lesson.key])
+                yield from _rows(name, found)
+        deal.tell()
 
 
-def _rows(name: str, segmenter: str, found: Mapping[str, Sequence[float]]) -> Iterator[Row]:
+def _lessons(
+    path: Path, work: Path, seeds: Sequence[int], setting: Setting
+) -> tuple[str, dict[tuple[str, int], Lesson]]:
+    """A set's name, and its trainings by variant and seed, in one project so that features are computed once."""
+    train, test = read_set(path, "train"), read_set(path, "test")
+    hints = hints_of(train, work / "hints" / train.name, setting)
+    basis, threads = budgeted(setting, MINUTES, SEGMENTER), setting.threads or 1
+    kept = work / "projects" / train.name
+    return train.name, {
+        (variant, seed): Lesson(
+            train, test, hints, "ours", LABELS, replace(basis, seed=seed, **change), threads, kept, setting.device
+        )
+        for variant, change in VARIANTS.items()
+        for seed in seeds
+    }
+
+
+def _rows(name: str, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
     """Gains are paired by seed: with a part less without it, whichever of both is the default."""
-    default = found[DEFAULT]
-    for variant, values in found.items():
+    segmenter = str(found[DEFAULT][0]["segmenter"])
+    default = [float(row["miou"]) for row in found[DEFAULT]]
+    for variant, rows in found.items():
+        values = [float(row["miou"]) for row in rows]
         yield score(name, f"miou.{variant}", segmenter, mean(values), "share", mean(default))
         if variant != DEFAULT:
             sign = -1 if variant.startswith("without") else 1
@@ -82,3 +95,6 @@ def _rows(name: str, segmenter: str, found: Mapping[str, Sequence[float]]) -> It
             part = variant.partition(" ")[2]
             yield Row(name, f"gain.{part}", segmenter, mean(gains), "share")
             yield Row(name, f"std_of_gain.{part}", segmenter, pstdev(gains), "share")
+    used, minutes, unit = budget_in(found[DEFAULT][0])
+    yield Row(name, "budget", f"{segmenter}, {used}", minutes, unit)
+    yield Row(name, "steps", segmenter, mean(float(row["steps"]) for rows in found.values() for row in rows), "steps")

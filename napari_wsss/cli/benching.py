@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_wsss.cli import options
+from napari_wsss.device import choose
 from napari_wsss.errors import UsageError, WsssError
 
 
@@ -48,8 +49,21 @@ def add_commands(commands: Any) -> None:
     clicks.add_argument("--worst", type=_count, default=0, metavar="N", help="draw the N hardest objects of each set")
     learning = bench.add_argument_group("options of learn, losses and asking")
     learning.add_argument("--segmenter", metavar="NAME", help="default: learn the product's; losses and asking frozen")
-    learning.add_argument("--minutes", type=_minutes, metavar="M", help="CPU minutes of a training (learn 5, losses 2)")
+    learning.add_argument("--minutes", type=_minutes, metavar="M", help="of a training (learn 5, losses 2)")
+    learning.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="cpu",
+        help="where trainings run; minutes are CPU minutes on the CPU (default), else of the clock",
+    )
     learning.add_argument("--seeds", type=_count, metavar="N", help="repetitions (losses 3, asking 5)")
+    learning.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="K/N",
+        help="make every N-th training from the K-th on, beside other processes with the same --out; prints no rows",
+    )
+    learning.add_argument("--stored", action="store_true", help="rows of what is finished; make nothing")
     bench.add_argument(
         "--out",
         type=Path,
@@ -65,6 +79,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
     return int(text)
+
+
+def _shard(text: str) -> Any:
+    from napari_wsss.bench import Shard
+
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N")
+    return Shard(int(number), int(of))
 
 
 def _minutes(text: str) -> float:
@@ -91,6 +114,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         raise UsageError("--hints needs --set: they are hints for the images of a set")
     if arguments.hints and arguments.hurry:
         raise UsageError("--hurry is about hints that are made here; leave out --hints")
+    _check_sharing(arguments)
     setting = bench.Setting(
         tuple(arguments.sets),
         arguments.hints,
@@ -106,6 +130,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         segmenter=arguments.segmenter and arguments.segmenter.replace("-", "_"),
         minutes=arguments.minutes,
         seeds=arguments.seeds,
+        device=choose("auto") if arguments.device == "auto" else arguments.device,
+        shard=arguments.shard,
+        stored=arguments.stored,
         note=lambda line: print(f"napari-wsss: {line}", file=sys.stderr),
     )
     if arguments.name and arguments.name not in bench.names():
@@ -125,6 +152,18 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.json:
         options.print_json({"bench": arguments.name or "all", "machine": machine, "rows": rows})
     return 0
+
+
+def _check_sharing(arguments: argparse.Namespace) -> None:
+    """Raises UsageError where an option of the long benchmarks is not meant for what runs."""
+    from napari_wsss.bench import HOURS
+
+    given = {"--device": arguments.device != "cpu", "--shard": arguments.shard, "--stored": arguments.stored}
+    if arguments.name not in HOURS:
+        for option in (name for name, value in given.items() if value):
+            raise UsageError(f"{option} is of the benchmarks {', '.join(HOURS)}; name one of them")
+    if arguments.shard and arguments.stored:
+        raise UsageError("--shard makes rows and --stored makes none; leave out one of them")
 
 
 def _measured(wanted: str | None, setting: Any) -> Any:

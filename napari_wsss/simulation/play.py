@@ -76,12 +76,23 @@ class Play:
 
 
 def simulate(
-    project: Project, truth: Path, play: Play, *, device: str = "auto", progress: Progress = no_progress
+    project: Project,
+    truth: Path,
+    play: Play,
+    *,
+    units: Sequence[tuple[str, int]] | None = None,
+    device: str = "auto",
+    progress: Progress = no_progress,
 ) -> list[Row]:
     """Learning curves of every strategy, and the ceiling of the same learner on every mask.
 
     Finished plays are kept in the project's ``simulations/`` and not played again. The project itself is
     not changed: its images are used, its labels are not looked at.
+
+    Parameters
+    ----------
+    units : sequence of (strategy, seed), optional
+        Only these plays, ``ceiling`` among the strategies; None = all of them.
 
     Raises
     ------
@@ -94,7 +105,8 @@ def simulate(
     folder = project.folder / "simulations" / _told(project, known, play)
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    units = [(s, n) for n in range(play.seeds) for s in (CEILING, *play.strategies)]
+    if units is None:
+        units = [(s, n) for n in range(play.seeds) for s in (CEILING, *play.strategies)]
     for done, (strategy, seed) in enumerate(units):
         progress(done, len(units), f"{strategy}, seed {seed}")
         file = folder / f"{strategy}-{seed}.json"
@@ -258,7 +270,8 @@ class _Game:
 
     def _row(self, scratch: Project, number: int) -> Row:
         began = time.monotonic()
-        pool = () if self.strategy == CEILING else tuple(self.oracle.names)
+        over = self.strategy == CEILING or number == self.play.rounds  # nothing is asked about any more
+        pool = () if over else tuple(self.oracle.names)
         miou = _fit_and_score(scratch, self.play.training, self.seed, self.device, pool, self.tests, self.truth)
         labels = "masks" if self.strategy == CEILING else self.play.labels
         oracle = self.oracle

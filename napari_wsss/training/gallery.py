@@ -126,6 +126,13 @@ class Gallery:
             self._held.popitem(last=False)
         return shown
 
+    def fed(self, feed: Feed) -> Gallery:
+        """The same images through another feed; what is held already and has its channels is not loaded again."""
+        other = Gallery(self.project, feed, self.noisy)
+        kept = ((name, held) for name, held in self._held.items() if len(held[1].x) == feed.recipe.channels)
+        other._held = OrderedDict(kept)
+        return other
+
     def _load(self, name: str) -> Shown:
         image = self.project.image(name)
         x, step = self.feed(image)

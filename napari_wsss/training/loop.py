@@ -124,7 +124,7 @@ class _Loop:
             assert recipe is not None
             gallery = Gallery(project, Feed(recipe, project.cache, context), settings.noisy > 0)
             fitted = team.agree(lambda: _measured(recipe, self._some(gallery)))
-            self.gallery = Gallery(project, Feed(fitted, project.cache, context), settings.noisy > 0)
+            self.gallery = gallery.fed(Feed(fitted, project.cache, context))
             self.teaching = team.agree(self._teaching)
             self.learner = new_learner(fitted, settings, context, self.seed)
             self.run = team.agree(lambda: new_run(project.folder, settings))

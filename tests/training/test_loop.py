@@ -20,6 +20,7 @@ from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.prediction import predict
 from napari_wsss.project import Project
 from napari_wsss.trained import read_marked, read_trained
+from napari_wsss.training.gallery import Gallery
 from napari_wsss.training.learner import KIND as CHECKPOINT_KIND
 from napari_wsss.training.loop import train
 from napari_wsss.training.run_folder import RunFolder, runs
@@ -36,6 +37,22 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_image_is_loaded_once_unless_it_has_other_channels_than_most(tmp_path, monkeypatch):
+    loaded: list[str] = []
+    load = Gallery._load
+    monkeypatch.setattr(Gallery, "_load", lambda self, name: loaded.append(name) or load(self, name))
+    with accepted(tmp_path, count=5) as project:
+        odd = "odd.png"
+        file = Path(project.record("4.png").file)
+        Picture.open(file).convert("RGB").save(file.with_name(odd))
+        project.add_images([file.with_name(odd)])
+        project.accept(odd, Mask(truth(4).astype(np.uint16)), BY)
+        train(project, replace(QUICK, steps=8), device="cpu")
+        usual = [name for name in loaded if name != odd]
+        assert len(usual) == len(set(usual))
+        assert loaded.count(odd) == 2
 
 
 def test_a_run_interrupted_and_resumed_ends_with_the_same_weights(tmp_path):
