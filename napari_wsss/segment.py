@@ -21,8 +21,8 @@ from napari_wsss.types import Bool, Box4, Float, Image, digest
 FORGET = 0.25
 """A click on the object that lies farther off the last mask than this share of its size: the mask was only a part."""
 
-LARGER = 0.15
-"""Estimated IoU that a proposal gains with each factor of e in area, where the predictor doubts all of them."""
+LARGER = 0.2
+"""Estimated IoU that a proposal gains with each factor of e in area, where the estimate alone chooses too small."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,19 +62,19 @@ def next_answer(
     guess = None if before is None or (points and _far_off(points[-1], before.mask)) else before.logits
     pixels = np.array([p[:2] for p in points], np.int64).reshape(-1, 2)
     positive = np.array([p[2] for p in points], bool)
-    look = predictor.second_look if guess is None and box is None else None
+    look = predictor.second_look if box is None else None
     answer = _best(predictor, embedding, Prompt(pixels, positive, box, guess), look)
-    if look is not None and answer.iou <= look.sure and answer.mask.any():
+    if look is not None and guess is None and answer.iou <= look.sure and answer.mask.any():
         answer = _best(predictor, embedding, Prompt(pixels, positive, box, answer.logits), look)
     return answer
 
 
 def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt, look: SecondLook | None) -> Answer:
-    """Of the proposals that obey most clicks the one that the predictor finds best; in doubt a larger one."""
+    """Of the proposals that obey most clicks the one that the predictor finds best, or a larger one."""
     prediction = predictor.predict(embedding, prompt)
     obeyed = (prediction.masks[:, prompt.points[:, 0], prompt.points[:, 1]] == prompt.positive).sum(1)
     believed = prediction.iou
-    if look is not None and believed[obeyed == obeyed.max()].max() <= look.doubtful:
+    if look is not None and (prompt.mask_logits is not None or believed[obeyed == obeyed.max()].max() <= look.doubtful):
         believed = believed + LARGER * np.log(np.maximum(prediction.masks.sum((1, 2)), 1))
     best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], believed[i], -i))
     return Answer(prediction.masks[best], prediction.lowres[best], float(prediction.iou[best]))

@@ -257,11 +257,20 @@ def test_who_gets_better_by_a_second_look_is_shown_its_first_answer_once_unless_
 
 @pytest.mark.parametrize(("scores", "larger"), [([0.35, 0.3], True), ([0.45, 0.3], False), ([0.39, 0.0], False)])
 def test_in_doubt_of_all_proposals_a_larger_one_is_preferred_if_it_is_not_much_worse(scores, larger):
-    small, large = disc((60, 60), 30, 30, 8), disc((60, 60), 30, 30, 20)  # 1.8 factors of e: 0.27
+    small, large = disc((60, 60), 30, 30, 8), disc((60, 60), 30, 30, 20)  # 1.8 factors of e: 0.37
     predictor = Fixed([small, large], scores)
-    predictor.second_look = SecondLook(sure=0.65, doubtful=0.4)
+    predictor.second_look = SecondLook(sure=0.0, doubtful=0.4)
     answer = segment(noisy(large), [(30, 30, True)], [], predictor)
     assert np.array_equal(answer, large if larger else small)
+
+
+def test_of_answers_to_a_first_guess_a_larger_one_is_preferred():
+    small, large = disc((60, 60), 30, 30, 8), disc((60, 60), 30, 30, 20)
+    predictor = Fixed([small, large], [0.8, 0.7])
+    for second, expected in ((None, small), (SecondLook(sure=0.0, doubtful=0.0), large)):
+        predictor.second_look = second
+        answer = segment(noisy(large), [(30, 30, True), (33, 30, True)], [], predictor)
+        assert np.array_equal(answer, expected)
 
 
 def test_a_click_off_the_object_waits_for_the_first_on_it():

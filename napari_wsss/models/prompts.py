@@ -86,7 +86,8 @@ class SecondLook:
     sure : float
         An answer is kept if its estimated IoU is larger.
     doubtful : float
-        If no proposal's estimated IoU is larger, most are parts of the object, and larger ones are preferred.
+        If no proposal's estimated IoU is larger, most are parts of the object, and larger ones are preferred; as
+        they are of all answers that had a first guess.
     """
 
     sure: float

@@ -52,7 +52,7 @@ class EmbeddedPredictor:
     """
 
     side = SIDE
-    second_look = SecondLook(sure=0.65, doubtful=0.4)
+    second_look = SecondLook(sure=0.75, doubtful=0.45)
 
     def __init__(self, network: EmbeddedNetwork, device: str = "cpu", sha256: str = "") -> None:
         fold(network.eval())
