@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_wsss.choices import STAGES
 from napari_wsss.compute import Priority
-from napari_wsss.driving.hand import Hand
+from napari_wsss.widgets.driving.hand import Hand
 
 _TICK = 5  # ms
 _AFTER = (0.1, 0.4, 0.9, 1.7)  # seconds until Cancel

@@ -10,7 +10,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from napari_wsss.driving.hand import CONTROL, RIGHT, Hand
+from napari_wsss.widgets.driving.hand import CONTROL, RIGHT, Hand
 from napari_wsss.viewer.bound import binding_of
 
 Seconds = dict[str, list[float]]
