@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_wsss.compute import Job, Priority
-from napari_wsss.errors import WsssError
 from napari_wsss.maps import boxes, seeds
 from napari_wsss.session.contradictions import contradictions
 from napari_wsss.session.steps import Step
@@ -60,11 +59,7 @@ class Mapping:
         project = self._session.project
         if tried is None or project is None or tried == project.classes:
             return False
-        try:
-            project.save_settings(replace(project.settings, classes=tried))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
-        return True
+        return self._session.save_settings(classes=tried)
 
     def _set(self, thresholds: tuple[float, float] | None) -> None:
         session = self._session

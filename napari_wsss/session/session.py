@@ -6,22 +6,24 @@ Knows neither Qt nor napari nor torch. Views read it, call its verbs and listen 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_wsss import segment
 from napari_wsss.compute import Job, Priority, TorchThread
-from napari_wsss.errors import Cancelled, UsageError
+from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session import opened as images
 from napari_wsss.session import resume
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.hovering import Hovering
+from napari_wsss.session.jobs import Deliver, Jobs
 from napari_wsss.session.labelling import Labelling
 from napari_wsss.session.looking import Looking
 from napari_wsss.session.mapping import Mapping as MapVerbs
@@ -37,14 +39,11 @@ from napari_wsss.session.working import Working
 from napari_wsss.session.worst_first import WorstFirst
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
-T = TypeVar("T")
-Deliver = Callable[[Callable[[], None]], None]
-
 PREDICTOR = segment.DEFAULT_MODEL
 """Model that answers clicks."""
 
 
-class Session:
+class Session(Jobs):
     """One window's work. Every verb returns at once; what takes long comes back through a signal.
 
     Parameters
@@ -94,7 +93,8 @@ class Session:
     def __init__(
         self, thread: TorchThread, deliver: Deliver, model: str = PREDICTOR, device: str = "auto", objects: bool = True
     ) -> None:
-        self.thread, self._deliver, self.device = thread, deliver, device
+        super().__init__(thread, deliver)
+        self.device = device
         self.predicting = Predicting(model, device)
         self.project: Project | None = None
         self.opened: Opened | None = None
@@ -107,8 +107,6 @@ class Session:
         self._opening = ""
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
-        self._slots: set[str] = set()  # in which anything was ever started
-        self._closed = False
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
@@ -141,8 +139,7 @@ class Session:
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.mapping.write()
-        for slot in self._slots:
-            self.drop(slot)
+        self.drop_all()
         self.trainer.leave()
         self.write_place()
         if self.project is not None:
@@ -175,6 +172,16 @@ class Session:
             self.class_id = class_id
             self.drafting.relabel(class_id)
             self.class_changed.emit()
+
+    def save_settings(self, **changes: Any) -> bool:
+        """Change settings of the project; what it does not allow is told. Whether it took them."""
+        project = self.the_project()
+        try:
+            project.save_settings(replace(project.settings, **changes))
+        except WsssError as error:
+            self.failed.emit(str(error))
+            return False
+        return True
 
     # ------------------------------------------------------------------ images
 
@@ -363,37 +370,12 @@ class Session:
         self.proposal[there] = 0 if draft is None else np.where(draft.mask.within(box) & free, draft.class_id, 0)
         self.proposal_changed.emit(box)
 
-    # ------------------------------------------------------------------ jobs and the place to go on from
+    # ------------------------------------------------------------------ errors, and the place to go on from
 
-    def start(self, work: Callable[[Job[T]], T], slot: str, what: str, priority: Priority, **options: Any) -> Job[T]:
-        """Queue work; a newer job of a slot drops the older one."""
-        self._slots.add(slot)
-        return self.thread.start(work, slot=f"{id(self)}:{slot}", what=what, priority=priority, **options)
-
-    def drop(self, slot: str) -> None:
-        """Stop what a slot does or waits for."""
-        self.thread.drop(f"{id(self)}:{slot}")
-
-    def when_done(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None = None) -> None:
-        """Hand the result over in the window's thread; late answers are dropped, errors told in words.
-
-        ``again`` starts the job once more: offered to the person where memory did not suffice.
-        """
-        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then, again)))
-
-    def deliver(self, what: Callable[[], None]) -> None:
-        """Run something in the window's thread, unless the window is closed by then."""
-        if not self._closed:  # a window that is gone takes no calls
-            self._deliver(lambda: None if self._closed else what())
-
-    def _finish(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None) -> None:
-        if self._closed or job.is_stopped or job.cancelled():
-            return
-        error = job.exception()
-        if error is None:
-            then(job.result())
-        elif again is not None and is_shortage(error):
-            self.shortage = shortage(self, job.what, again)
+    def on_error(self, what: str, error: BaseException, again: Callable[[], None] | None) -> None:
+        """A job failed: said in words; where memory did not suffice, with ways to go on."""
+        if again is not None and is_shortage(error):
+            self.shortage = shortage(self, what, again)
             self.work_changed.emit()
         elif not isinstance(error, Cancelled):
             self.failed.emit(in_words(error))

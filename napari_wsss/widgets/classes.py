@@ -168,12 +168,8 @@ class ClassTable(QWidget):
 
     def _change(self, changed: Class) -> None:
         """Write a class that is new or another; the project says what it does not allow."""
-        project = self._session.the_project()
-        kept = [c for c in project.classes if c.id != changed.id]
+        kept = [c for c in self._session.classes if c.id != changed.id]
         items = tuple(sorted([*kept, changed], key=lambda c: c.id))
-        try:
-            project.save_settings(replace(project.settings, classes=Classes(items)))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
+        self._session.save_settings(classes=Classes(items))
         self._binding.recolour()
         self.refresh()
