@@ -252,12 +252,17 @@ class Session(Jobs):
         records = self.records()
         return next((r.name for r in records if r.state not in ("accepted", "skipped")), records[0].name)
 
-    def add_images(self, paths: Sequence[Path], then: Callable[[list[str]], None] | None = None) -> None:
-        """Add files, or the images below folders, and show the first of them."""
+    def add_images(
+        self, paths: Sequence[Path] | Callable[[], Sequence[Path]], then: Callable[[list[str]], None] | None = None
+    ) -> None:
+        """Add files, or the images below folders, and show the first of them, or hand the names over.
+
+        A function that says which is called in the torch thread: it may write the files first.
+        """
         project = self.the_project()
 
         def add(job: Job[Any]) -> Any:
-            return project.add_images(paths, progress=job.progress)
+            return project.add_images(paths() if callable(paths) else paths, progress=job.progress)
 
         def added(report: Any) -> None:
             for line in report.unreadable:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Labels, Layer, Points, Shapes
 from psygnal import Signal
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 
 from napari_wsss.compute import torch_thread
-from napari_wsss.errors import WsssError
-from napari_wsss.session import Session, scratch
+from napari_wsss.session import Session
 from napari_wsss.types import Box4
 from napari_wsss.types import Labels as ClassIds
-from napari_wsss.viewer import adopting, layers
-from napari_wsss.viewer.adopting import Adopted
+from napari_wsss.viewer import layers
+from napari_wsss.viewer.adopting import Adopted, Adoption, natural
 from napari_wsss.viewer.boxes import BoxLayer
 from napari_wsss.viewer.hover import Hover
 from napari_wsss.viewer.keys import bind
@@ -72,14 +68,12 @@ class Binding:
         self.tool: Tool = "point"
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
-        self._adopted: list[Adopted] = []
         self._mouse: ThingMouse | None = None
         self._plane = ""  # of the stack: the one that the slider shows
-        self.picture = PictureLayer(viewer)
+        self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
         self._later = single_shot(0, self.sync_marks)
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
-        self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self.previews = Previews(self)
         self._listen()
         self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
@@ -97,7 +91,6 @@ class Binding:
         s.chosen_changed.connect(self._on_chosen)
         s.project_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
-        self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.dims.events.current_step.connect(self._on_step)
 
     def close(self) -> None:
@@ -109,75 +102,25 @@ class Binding:
 
     # ------------------------------------------------------------------ images
 
-    def adopt(self, layer: Image) -> None:
-        """Label this layer: its file, or else a copy of its pixels, becomes images of the project."""
-        session = self.session
-        if session.project is None:
-            session.take_project(scratch.new_scratch())
-        try:
-            path = adopting.file_of(layer) or adopting.written(layer, session.the_project().folder)
-        except WsssError as error:
-            session.failed.emit(str(error))
-            return
-
-        def added(names: list[str]) -> None:
-            if not names:
-                return
-            adopted = Adopted(layer, tuple(sorted(names, key=adopting.natural)))
-            if int(np.prod(adopted.leading)) != len(names):
-                session.open(adopted.names[0])
-                return
-            self._adopted.append(adopted)
-            session.open(adopted.at(self.viewer.dims.current_step))
-
-        session.add_images([path], added)
-
-    def adopt_first(self) -> None:
-        """Label the selected image layer, or the topmost one, if nothing is open yet."""
-        if self._take_dropped() or self.session.project is not None:
-            return
-        images = [x for x in self.viewer.layers if isinstance(x, Image) and layers.role_of(x) is None]
-        chosen = [x for x in images if x in self.viewer.layers.selection]
-        if images:
-            self.adopt((chosen or images)[-1])
-
-    def _take_dropped(self) -> bool:
-        """A project folder that napari's reader opened as plain layers becomes the session's project."""
-        read = {x: x.metadata["wsss"]["project"] for x in self.viewer.layers if _was_read(x)}
-        for layer in read:
-            self.viewer.layers.remove(layer)
-        if read:
-            try:
-                self.session.open_project(Path(next(iter(read.values()))))
-            except WsssError as error:
-                self.session.failed.emit(str(error))
-        return bool(read)
-
-    def _adopted_of(self, name: str) -> Adopted | None:
-        return next((a for a in self._adopted if name in a.names and a.layer in self.viewer.layers), None)
-
     @property
     def image(self) -> Layer | None:
         """The layer that shows the open image: somebody's that was adopted, or ours."""
-        adopted = self._adopted_of(self.session.opened.name) if self.session.opened else None
+        adopted = self.adoption.of(self.session.opened.name) if self.session.opened else None
         return adopted.layer if adopted else self.picture.layer
 
     def _on_image(self) -> None:
         opened = self.session.opened
         if opened is None:
             return
-        adopted = self._adopted_of(opened.name)
+        adopted = self.adoption.of(opened.name)
         if adopted is None:
             alike = [r.name for r in self.session.records() if r.file == opened.record.file]
-            self.picture.show(opened, tuple(sorted(alike, key=adopting.natural)))
+            self.picture.show(opened, tuple(sorted(alike, key=natural)))
             self._plane = opened.name
         else:
             self.picture.hide()
-            adopted.layer.visible = True
             self._slide_to(adopted, opened.name)
-        for other in self._adopted:
-            if other is not adopted and other.layer in self.viewer.layers:
-                other.layer.visible = False
+        self.adoption.show(adopted)
         image = self.image
         for role, layer in self._layers.items():
             if image is not None:
@@ -212,7 +155,7 @@ class Binding:
         if self.session.opened is None:
             return
         step = self.viewer.dims.current_step
-        adopted = self._adopted_of(self.session.name)
+        adopted = self.adoption.of(self.session.name)
         name = self.picture.at(step) if adopted is None else adopted.at(step)
         moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
         if name and moved and name != self.session.name:
@@ -347,11 +290,6 @@ class Binding:
             self._views.pop(role, None)
         self.picture.forget(event.value)
 
-    def _on_inserted(self, event: Any) -> None:
-        """An image opened beside the dock becomes what is labelled, while there is nothing else."""
-        if (isinstance(event.value, Image) and layers.role_of(event.value) is None) or _was_read(event.value):
-            QTimer.singleShot(0, self.adopt_first)
-
     # ------------------------------------------------------------------ marks, results, tools
 
     def _sync_soon(self) -> None:
@@ -405,12 +343,6 @@ class Binding:
             layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
         self.sync_marks()
         self.tool_changed.emit()
-
-
-def _was_read(layer: Layer) -> bool:
-    """A layer that our reader made of a project folder."""
-    mark = layer.metadata.get("wsss")
-    return isinstance(mark, dict) and "project" in mark
 
 
 def _preferences() -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Dock(QWidget):
         listen(self, session.project_changed, self._offer)
         self.binding.viewer.events.theme.connect(self._restyle)
         self._offer()
-        self.binding.adopt_first()
+        self.binding.adoption.adopt_first()
 
     def _arrange(self) -> None:
         inner = QWidget()
