@@ -25,6 +25,7 @@ from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.hovering import Hovering
 from napari_wsss.session.jobs import Deliver, Jobs
 from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.listing import Listing
 from napari_wsss.session.looking import Looking
 from napari_wsss.session.mapping import Mapping as MapVerbs
 from napari_wsss.session.opened import Opened
@@ -61,7 +62,8 @@ class Session(Jobs):
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
     reshaping, mapping : verbs on accepted objects; on activation maps
-    trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
+    trainer, queue : the process that learns from the labels; regions to label next
+    listing, worst_first : the images, and their order
     looking, hovering : what the model sees before a click; what a click under the mouse would bring
     shortage : Shortage, optional
         A job that had too little memory, and how to go on with it.
@@ -107,6 +109,7 @@ class Session(Jobs):
         self._opening = ""
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
+        self.listing = Listing(self)
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
@@ -122,6 +125,7 @@ class Session(Jobs):
         """Work on this open project; the session closes it."""
         self.leave_project()
         self.project = project
+        self.listing.forget()
         place = resume.read_place(project.folder)
         foreground = project.classes.foreground
         self.class_id = place.class_id if 1 <= place.class_id <= len(project.classes) else (foreground or (1,))[0]
@@ -132,9 +136,9 @@ class Session(Jobs):
         self.images_changed.emit()
         self.trainer.show()
         self.queue.refresh()
-        names = [r.name for r in project.records()]
-        if names:
-            self.open(place.image if place.image in names else self._first(), place.draft)
+        first = self.listing.first(place.image)
+        if first:
+            self.open(first, place.draft)
 
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
@@ -146,6 +150,7 @@ class Session(Jobs):
             self.project.close()
         self.reshaping.forget()
         self.project, self.opened, self._opening = None, None, ""
+        self.listing.forget()
         self._known.clear()
         self.queue.refresh()
         self.worst_first.forget()
@@ -186,8 +191,8 @@ class Session(Jobs):
     # ------------------------------------------------------------------ images
 
     def records(self) -> list[ImageRecord]:
-        """Of all images, in the order in which they are shown."""
-        return [] if self.project is None else self.worst_first.ordered(self.project.records())
+        """Of all images, in the order in which they are shown; their files are not looked for."""
+        return self.listing.records()
 
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
@@ -230,27 +235,13 @@ class Session(Jobs):
         """Of the image that is open or being opened; '' if there is none."""
         return self._opening or (self.opened.name if self.opened else "")
 
-    def neighbour(self, offset: int) -> str:
-        """Name of the image so many places further that is not set aside; '' if there is none."""
-        records = [r for r in self.records() if r.state != "skipped" or r.name == self.name]
-        names = [r.name for r in records]
-        if self.name not in names:
-            return names[0] if names else ""
-        at = names.index(self.name) + offset
-        return names[at] if 0 <= at < len(names) else ""
-
     def go(self, offset: int) -> None:
         """To the next image (1) or the one before (-1)."""
-        name = self.neighbour(offset)
+        name = self.listing.neighbour(offset)
         if name:
             self.open(name)
         else:
             self.told.emit("This is the last image." if offset > 0 else "This is the first image.")
-
-    def _first(self) -> str:
-        """The first image without accepted pixels, else the first."""
-        records = self.records()
-        return next((r.name for r in records if r.state not in ("accepted", "skipped")), records[0].name)
 
     def add_images(
         self, paths: Sequence[Path] | Callable[[], Sequence[Path]], then: Callable[[list[str]], None] | None = None

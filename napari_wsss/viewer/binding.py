@@ -114,7 +114,7 @@ class Binding:
             return
         adopted = self.adoption.of(opened.name)
         if adopted is None:
-            alike = [r.name for r in self.session.records() if r.file == opened.record.file]
+            alike = [r.name for r in self.session.records() if r.sha256 == opened.record.sha256]
             self.picture.show(opened, tuple(sorted(alike, key=natural)))
             self._plane = opened.name
         else:

@@ -106,7 +106,7 @@ def test_the_whole_path_on_a_sample_of_nuclei(trainee: Person, tmp_path: Path, m
     assert dock.queue.list.count() == 12
     assert "hesitates between" in dock.queue.list.item(0).text()
     person.opened(asked[0].image)
-    person.wait(lambda: not dock.queue._wanted, "pictures of all regions")
+    person.wait(lambda: not dock.queue.crops.wanted, "pictures of all regions")
     looked_at(person)
     person.shot("path-queue")
 
