@@ -20,6 +20,7 @@ from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session import opened as images
 from napari_wsss.session import resume
+from napari_wsss.session.describing import Describing
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.hovering import Hovering
@@ -61,7 +62,7 @@ class Session(Jobs):
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
-    reshaping, mapping : verbs on accepted objects; on activation maps
+    reshaping, mapping, describing : verbs on accepted objects; on activation maps; on classes
     trainer, queue : the process that learns from the labels; regions to label next
     listing, worst_first : the images, and their order
     looking, hovering : what the model sees before a click; what a click under the mouse would bring
@@ -78,7 +79,8 @@ class Session(Jobs):
     image_opened = Signal()
     marks_changed = Signal()
     tags_changed = Signal()
-    class_changed = Signal()
+    class_changed = Signal()  # another one is chosen
+    classes_changed = Signal(tuple)  # (Class, Class) before and after of each that is described otherwise
     draft_changed = Signal()
     history_changed = Signal()
     proposal_changed = Signal(tuple)  # box
@@ -111,7 +113,7 @@ class Session(Jobs):
         self._tokens = 0
         self.listing = Listing(self)
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
-        self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
+        self.reshaping, self.mapping, self.describing = Reshaping(self), MapVerbs(self), Describing(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
         self.looking, self.hovering = Looking(self), Hovering(self)
 
@@ -285,6 +287,7 @@ class Session(Jobs):
 
     def do(self, step: Step) -> None:
         """Do a step and remember it."""
+        self.mapping.keep()  # a slider that was just moved came first
         if self.opened is not None:
             self._apply(self.opened, step)
             self.opened.history.add(step)
@@ -292,6 +295,7 @@ class Session(Jobs):
 
     def undo(self) -> None:
         """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        self.mapping.keep()
         if not self.queue.go_back():
             self._travel(back=True)
 
@@ -306,7 +310,11 @@ class Session(Jobs):
             self.told.emit("Nothing to undo." if back else "Nothing to redo.")
             return
         step = steps[-1]
-        self._apply(self.opened, step.reverse if back else step)
+        try:
+            self._apply(self.opened, step.reverse if back else step)
+        except WsssError as error:  # nothing was changed: e.g. another class has that name now
+            self.failed.emit(str(error))
+            return
         history.travel(back)
         self.history_changed.emit()
         self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
@@ -334,6 +342,8 @@ class Session(Jobs):
         if step.tags:
             opened.tags = step.tags[1]
             self.tags_changed.emit()
+        if step.described:
+            self.classes_changed.emit(step.described)
         self.set_draft(step.drafts[1])
         if step.added or step.removed:
             self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])

@@ -31,6 +31,7 @@ from napari_wsss.viewer.previews import Previews
 from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
 from napari_wsss.viewer.things import ThingMouse, show_chosen
+from napari_wsss.viewer.turns import Turns
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
@@ -57,6 +58,8 @@ class Binding:
     session : Session
     tool : str
         The prompt tool chosen last.
+    turns : Turns
+        Layers that are made one after the other.
     """
 
     tool_changed = Signal()
@@ -71,7 +74,7 @@ class Binding:
         self._mouse: ThingMouse | None = None
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
-        self._later = single_shot(0, self.sync_marks)
+        self._later, self.turns = single_shot(0, self.sync_marks), Turns()
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
         self.previews = Previews(self)
@@ -90,12 +93,13 @@ class Binding:
         s.scribbles_changed.connect(self._on_scribbles)
         s.chosen_changed.connect(self._on_chosen)
         s.project_changed.connect(self.recolour)
+        s.classes_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.dims.events.current_step.connect(self._on_step)
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer, self.hover.timer, self.previews.timer):
+        for timer in (self._later, self.turns.timer, self.sight.timer, self.hover.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
@@ -144,8 +148,11 @@ class Binding:
 
     def recolour(self) -> None:
         """The classes changed their names, colours or number. Layers stay: they are filled again."""
+        told = layers.told(self.session.classes)
         for role, layer in self._layers.items():
-            layer.metadata = {**layer.metadata, **layers.told(self.session.classes)}
+            if all(layer.metadata[name] == value for name, value in told.items()):
+                continue  # each colormap makes napari slice the layer anew
+            layer.metadata = {**layer.metadata, **told}
             if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
                 layer.colormap = layers.colours(self.session.classes)
         self.sync_marks()

@@ -64,6 +64,7 @@ class Stages(QWidget):
         for signal in (self._session.project_changed, self._session.image_opened, self._session.results_changed):
             listen(self, signal, self.refresh)
         listen(self, self._session.work_changed, self.refresh)
+        listen(self, binding.turns.done, self.refresh)
         self.restyle()
         self.refresh()
 

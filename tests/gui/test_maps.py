@@ -61,6 +61,14 @@ def test_sliders_show_their_seeds_at_once_and_are_kept(mapped: Person):
     person.rest()
     assert np.array_equal(seeds.data, person.session.opened.cam.seeds)
     assert maps._texts[0].text() == "auto"
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.rest()
+    assert person.session.project.classes[2].thresholds == (0.25, 0.61)
+    assert maps._texts[1].text() == "0.61"
+    assert maps.high.value() == 61
+    person.wait(lambda: np.array_equal(seeds.data == 2, scores >= np.float32(0.61)), "the seeds of the thresholds")
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert person.session.project.classes[2].thresholds is None
 
 
 def test_a_painted_seed_is_a_stroke_of_the_person(mapped: Person):

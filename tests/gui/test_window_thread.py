@@ -6,10 +6,12 @@ import threading
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt, QTimer
 
 from napari_wsss import registry
 from napari_wsss.drawing import nuclei
 from napari_wsss.viewer import adopting
+from napari_wsss.viewer.layers import role_of
 from tests.gui.hands import Person
 
 
@@ -70,3 +72,28 @@ def test_settings_are_those_of_the_project_that_is_open(person: Person):
     person.wait(lambda: settings.form is not None and settings.form[0].value != other, "the new project's value")
     person.session.open_project(first)
     person.wait(lambda: settings.form is not None and settings.form[0].value == other, "the old project's value")
+
+
+def test_layers_of_a_first_run_are_made_one_in_a_turn(person: Person):
+    person.viewer.add_image(nuclei(0, 8, (96, 96)).pixels)
+    person.opened()
+    for at, key in (((30, 30), Qt.Key.Key_2), ((80, 80), Qt.Key.Key_1)):
+        person.key(key)
+        person.click(*at)
+        person.rest()
+        person.key(Qt.Key.Key_W)
+        person.rest()
+    turns, made = [0], []
+    clock = QTimer()
+    clock.timeout.connect(lambda: turns.append(turns[-1] + 1))
+    clock.start(0)
+    person.viewer.layers.events.inserted.connect(lambda event: made.append((turns[-1], role_of(event.value))))
+    person.press(person.dock.stages.run_image)
+    person.rest()
+    person.wait(lambda: len(made) >= 3, "layers")
+    person.rest()
+    clock.stop()
+    assert {role for _, role in made} >= {"pseudo", "confidence", "refined"}
+    assert len({turn for turn, _ in made}) == len(made), made
+    assert person.dock.stages.shown["refine"].isChecked()
+    assert not person.dock.stages.shown["pseudo"].isChecked(), "the refined mask lies over them"
