@@ -72,6 +72,7 @@ def open_photos(person: Person, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         imsave(folder / f"coffee{number}.png", photo, check_contrast=False)
     add_files(person, monkeypatch, folder / "coffee0.png", folder / "coffee1.png")
     person.opened("coffee0.png")
+    assert np.array_equal(person.binding.image.data, pixels), "the colours of a photograph are other ones"
     return 0
 
 
@@ -167,6 +168,7 @@ def test_the_whole_path(trainee: Person, subject: Subject, tmp_path: Path, monke
     assert iou(s.proposal == 2, the_object(truth, at)) > 0.5
     assert not s.proposal[wrong]
     person.shot(f"path-{subject.kind}-clicked")
+    assert dock._inner.width() <= dock._area.viewport().width(), "the dock is cut off at its side"
     person.key(Qt.Key.Key_W)
     person.rest()
     assert s.project.accepted(s.name).labels[at] == 2
