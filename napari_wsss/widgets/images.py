@@ -36,7 +36,7 @@ class ImageStrip(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.thumbnails: Thumbnails[str] = Thumbnails(session, "thumbnail", self._arrived)
+        self.thumbnails: Thumbnails[str] = Thumbnails(session, self, "thumbnail", self._arrived)
         self._items: dict[str, QListWidgetItem] = {}  # of every image that was ever listed
         self._listed: list[str] = []
         self._records: dict[str, ImageRecord] = {}  # of those listed

@@ -16,7 +16,7 @@ from napari_wsss import registry
 from napari_wsss.compute import Job, Priority
 from napari_wsss.errors import WsssError
 from napari_wsss.session import Session
-from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.listening import listen, while_alive
 
 
 def documented(method: type[Any]) -> dict[str, str]:
@@ -96,7 +96,7 @@ class MethodSettings(QWidget):
             return registry.load(kind, name)
 
         job = self._session.start(work, f"settings of {kind}", f"loading {name}", Priority.CLICK)
-        self._session.when_done(job, lambda _: self._show(name))
+        self._session.when_done(job, while_alive(self, lambda _: self._show(name)))
 
     def fold(self) -> None:
         """Show nothing."""

@@ -38,7 +38,7 @@ class QueueList(QWidget):
         super().__init__()
         self._binding, self._session = binding, binding.session
         self._queue = self._session.queue
-        self.crops: Thumbnails[int] = Thumbnails(self._session, "crop", self._show_crop)
+        self.crops: Thumbnails[int] = Thumbnails(self._session, self, "crop", self._show_crop)
         self._listed: list[int] = []
         self.strategy = method_combo("acquisition")
         self.strategy.setCurrentText(self._queue.strategy)

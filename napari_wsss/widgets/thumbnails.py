@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtWidgets import QWidget
 
 from napari_wsss.compute import Job, Priority
 from napari_wsss.errors import WsssError
 from napari_wsss.session import Session
+from napari_wsss.widgets.listening import while_alive
 
 Key = TypeVar("Key", bound=Hashable)
 Made = NDArray[np.uint8] | str
@@ -22,6 +25,8 @@ class Thumbnails(Generic[Key]):
 
     Parameters
     ----------
+    owner : QWidget
+        That shows them; what comes once it is gone is dropped.
     slot : str
         Of the session's jobs.
     arrived : callable
@@ -36,8 +41,8 @@ class Thumbnails(Generic[Key]):
         What is not made yet: functions of uint8 (h, w, 3), called in the torch thread.
     """
 
-    def __init__(self, session: Session, slot: str, arrived: Callable[[Key], None]) -> None:
-        self._session, self._slot, self._arrived = session, slot, arrived
+    def __init__(self, session: Session, owner: QWidget, slot: str, arrived: Callable[[Key], None]) -> None:
+        self._session, self._owner, self._slot, self._arrived = session, owner, slot, arrived
         self.pictures: dict[Key, QPixmap] = {}
         self.refused: dict[Key, str] = {}
         self.wanted: dict[Key, Callable[[], NDArray[np.uint8]]] = {}
@@ -67,7 +72,7 @@ class Thumbnails(Generic[Key]):
                 return str(error)
 
         job = self._session.start(work, self._slot, "thumbnails", Priority.IDLE)
-        self._session.when_done(job, lambda made: self._got(key, made))
+        self._session.when_done(job, while_alive(self._owner, partial(self._got, key)))
 
     def _got(self, key: Key, made: Made) -> None:
         if key not in self.wanted:
