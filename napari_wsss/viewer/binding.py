@@ -246,9 +246,9 @@ class Binding:
     def _view(self, role: Role, layer: Layer) -> Any:
         session = self.session
         if isinstance(layer, Points):
-            return ClickLayer(layer, session)
+            return ClickLayer(layer, session, self._sync_soon)
         if role == "boxes":
-            return BoxLayer(cast("Shapes", layer), session)
+            return BoxLayer(cast("Shapes", layer), session, self._sync_soon)
         if not isinstance(layer, Labels) or role in ("chosen", "contradictions"):
             return None
         said: dict[str, Callable[..., None]] = {
