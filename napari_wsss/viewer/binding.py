@@ -25,9 +25,10 @@ from napari_wsss.viewer.main_thread import MainThread
 from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.predicted import ROLES as PREDICTED
 from napari_wsss.viewer.predicted import PredictedLayers
 from napari_wsss.viewer.preferences import preference
-from napari_wsss.viewer.previews import Previews
+from napari_wsss.viewer.previews import PREVIEWS, Previews
 from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
 from napari_wsss.viewer.things import ThingMouse, show_chosen
@@ -130,7 +131,7 @@ class Binding:
             if image is not None:
                 layers.place_like(layer, image)
             view = self._views.get(role)
-            if isinstance(view, Painting):
+            if isinstance(view, Painting) and role not in (*PREVIEWS, *PREDICTED):  # these are filled by their own
                 view.reload()
         for role in _ALWAYS:
             self.layer(role)

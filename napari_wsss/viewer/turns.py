@@ -8,6 +8,8 @@ from psygnal import Signal
 
 from napari_wsss.viewer.sight import single_shot
 
+_APART = 20  # ms, in which what was made is drawn for the first time: its shaders are compiled then
+
 
 class Turns:
     """Pieces that wait for their turn, by name: a newer piece of a name takes the place of the older one."""
@@ -16,7 +18,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Callable[[], None]] = {}
-        self.timer = single_shot(0, self._next)
+        self.timer = single_shot(_APART, self._next)
 
     @property
     def waiting(self) -> bool:

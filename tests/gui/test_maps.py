@@ -113,3 +113,23 @@ def test_doubts_are_shown_when_asked_for(mapped: Person):
     person.shot("doubts-light")
     person.press(person.dock.maps.shown["contradictions"])
     assert not person.binding.layer("contradictions").visible
+
+
+def test_strokes_are_drawn_while_seeds_are_hidden_and_are_there_when_they_are_shown(mapped: Person):
+    person, s = mapped, mapped.session
+    seeds = person.binding.layer("seeds")
+    assert not seeds.visible
+    flat = person.viewer.window._qt_viewer.viewerButtons.ndisplayButton
+    for _ in range(2):  # to three dimensions and back: napari forgets its pictures of hidden layers
+        person.press(flat)
+    person.rest()
+    person.press(person.dock.tools.buttons["scribble"])
+    person.drag((100, 40), (100, 80))
+    person.rest()
+    assert s.opened.scribbles[100, 60] == 2
+    person.press(person.dock.maps.shown["seeds"])
+    person.rest()
+    assert seeds.data[100, 60] == 2
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.rest()
+    assert np.array_equal(seeds.data, s.opened.cam.seeds)
