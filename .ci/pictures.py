@@ -40,7 +40,7 @@ def window(project: Path) -> None:
 
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
-    thumbnails = add_dock(viewer).images.thumbnails
+    thumbnails = add_dock(viewer).images.thumbnails.pictures
     session = binding_of(viewer).session
     session.open_project(project)
     _wait(lambda: session.opened is not None)

@@ -104,7 +104,7 @@ def test_rooms_that_need_no_network_of_neurons_do_not_name_torch():
     for file in _files("project", "images", "weak_labels", "exporters", "evaluation", "acquisition"):
         assert not [i for i in _imports(file) if i.split(".")[0] in HEAVY], file
     for file in _files("."):
-        if file.relative_to(PACKAGE).parts[0] not in ("driving", "viewer", "widgets"):
+        if file.relative_to(PACKAGE).parts[0] not in ("viewer", "widgets"):
             assert not [i for i in _imports(file) if i.split(".")[0] in ("qtpy", "PyQt6", "PySide6")], file
 
 

@@ -102,7 +102,7 @@ def _drive(folder: Path, threads: int, **task: Any) -> dict[str, Any]:
     """What a window of its own measured; its projects without a name lie in the folder."""
     file = folder / "task.json"
     file.write_text(json.dumps(task), encoding="utf-8")
-    _, said = job("napari_wsss.driving", [str(file)], threads, **{HOME_VARIABLE: str(folder / "home")})
+    _, said = job("napari_wsss.widgets.driving", [str(file)], threads, **{HOME_VARIABLE: str(folder / "home")})
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
 

@@ -175,9 +175,9 @@ class Project:
         """Add files, and the images below folders; ``copy`` keeps a copy of each in the project."""
         return self._images.add(paths, copy, self.settings, progress)
 
-    def records(self) -> list[ImageRecord]:
-        """Every image, in name order."""
-        return self._images.records(self.settings)
+    def records(self, look: bool = True) -> list[ImageRecord]:
+        """Every image, in name order; without ``look`` at once, their files where they were last seen."""
+        return self._images.records(self.settings, look)
 
     def record(self, name: str) -> ImageRecord:
         """One image by name, name without ending, or bare stem while that is unique."""

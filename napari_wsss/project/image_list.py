@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -89,11 +90,15 @@ class ImageList:
         close = difflib.get_close_matches(name, names) or names[:3]
         return f"it has {len(names)}, such as {', '.join(close)}" if names else "it has no images yet, add some"
 
-    def records(self, settings: Settings) -> list[ImageRecord]:
-        """Every image in name order. Hashes only files whose size or time of change is not the recorded one."""
+    def records(self, settings: Settings, look: bool = True) -> list[ImageRecord]:
+        """Every image in name order. Hashes only files whose size or time of change is not the recorded one.
+
+        Without ``look`` no file is looked for: ``file`` is where each was last seen.
+        """
         with self._journal.read() as db:
             rows = all_rows(db)
-        return [self._record(row, found, settings) for row, found in zip(rows, self._locate(rows))]
+        located = self._locate(rows) if look else [None] * len(rows)
+        return [self._record(row, found, settings) for row, found in zip(rows, located)]
 
     def record(self, name: str, settings: Settings) -> ImageRecord:
         """One image by name, as :meth:`row` understands it."""
@@ -322,7 +327,12 @@ def _first_contrast(source: images.ImageSource, settings: Settings) -> tuple[str
 
 def _image_key(row: ImageRow, settings: Settings) -> str:
     """Equal keys, equal arrays: content, plane and contrast settings."""
-    return digest(row.sha256, row.plane, json.dumps([float(p) for p in settings.percentiles]))
+    return _key(row.sha256, row.plane, settings.percentiles)
+
+
+@lru_cache(2**16)
+def _key(sha256: str, plane: str, percentiles: tuple[float, float]) -> str:
+    return digest(sha256, plane, json.dumps([float(p) for p in percentiles]))
 
 
 def _kept_contrast(row: ImageRow, settings: Settings) -> tuple[Float, Float] | None:

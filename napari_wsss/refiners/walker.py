@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from napari_wsss.errors import CannotFeed
 from napari_wsss.protocols import Context
-from napari_wsss.types import Mask, Sample, State
+from napari_wsss.types import Bool, Mask, Sample, State
 
 _SMALLEST = 32  # no coarser level is made of a side of so many pixels or fewer
 _LEAK = 1e-4  # an edge never stops a walker for good, so that no region is left without an answer
@@ -23,8 +23,9 @@ class Walker:
 
     A walker starts at a pixel, steps to a neighbour with a probability that falls with the square of
     the colour difference, and is stopped either by a human-given pixel, whose class it takes, or by
-    the pixel's pseudo-label probability. Grady, "Multilabel random walker image segmentation using
-    prior models", CVPR 2005; the multilevel Jacobi solver is our own.
+    the pixel's pseudo-label probability. Accepted objects end where the person says: no walker crosses
+    their borders. Grady, "Multilabel random walker image segmentation using prior models", CVPR 2005;
+    the multilevel Jacobi solver is our own.
 
     Parameters of ``Params``
     ------------------------
@@ -80,6 +81,7 @@ class Walker:
             torch.as_tensor(image.channels, device=device),
             torch.as_tensor(image.valid, device=device),
             self.params,
+            torch.as_tensor(_accepted(sample), device=device),
         )
         answer = answer.masked_fill(~torch.as_tensor(np.ascontiguousarray(target.allow), device=device), -1.0)
         best, label = answer.max(0)
@@ -88,7 +90,15 @@ class Walker:
         return Mask(np.where(image.valid, labels, np.uint16(0)))
 
 
-def walk(prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params) -> Tensor:
+def _accepted(sample: Sample) -> Bool:
+    """Pixels of the accepted mask. It ends where the person says, while a stroke or a click is a part of a thing."""
+    mask = sample.labels.mask
+    return np.zeros(sample.image.shape, bool) if mask is None else mask > 0
+
+
+def walk(
+    prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params, fenced: Tensor | None = None
+) -> Tensor:
     """Probability that a walker from each pixel ends in each class.
 
     Parameters
@@ -100,13 +110,17 @@ def walk(prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Wa
     colours : float32 (c, h, w)
     valid : bool (h, w)
         No walker enters an invalid pixel.
+    fenced : bool (h, w), optional
+        No walker steps between a fenced pixel and one that is not.
 
     Returns
     -------
     float32 (K, h, w)
     """
-    weight = params.prior if bool((seed > 0).any()) else params.alone
-    return _level(prior, _one_hot(seed, len(prior)), colours, valid.float(), params, weight, params.levels)
+    outside = valid if fenced is None else valid & ~fenced
+    weight = params.prior if bool(((seed > 0) & outside).any()) else params.alone
+    yards = torch.stack([outside, valid & ~outside]).float()
+    return _level(prior, _one_hot(seed, len(prior)), colours, yards, params, weight, params.levels)
 
 
 def _one_hot(seed: Tensor, n: int) -> Tensor:
@@ -114,16 +128,17 @@ def _one_hot(seed: Tensor, n: int) -> Tensor:
 
 
 def _level(
-    prior: Tensor, seeds: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params, weight: float, levels: int
+    prior: Tensor, seeds: Tensor, colours: Tensor, yards: Tensor, params: Walker.Params, weight: float, levels: int
 ) -> Tensor:
     h, w = prior.shape[-2:]
     if levels and min(h, w) > _SMALLEST:
         coarse = ((h + 1) // 2, (w + 1) // 2)
+        ours = (_pooled(yards, coarse) > 0.5).float()
         start = _level(
             _pooled(prior, coarse),
-            _unanimous(seeds, coarse),
+            sum((_unanimous(seeds * yard, coarse) * our for yard, our in zip(yards, ours)), torch.zeros(())),
             _pooled(colours, coarse),
-            (_pooled(valid[None], coarse)[0] > 0.5).float(),
+            ours,
             params,
             2 * weight,  # half as many steps cross the same distance
             levels - 1,
@@ -131,7 +146,7 @@ def _level(
         start = F.interpolate(start[None], (h, w), mode="bilinear", align_corners=False)[0]
     else:
         start = prior
-    steps = _conductances(colours, valid, params.edge)
+    steps = _conductances(colours, yards, params.edge)
     total = steps[0] + steps[1] + steps[2] + steps[3] + weight
     held = seeds.sum(0, keepdim=True) > 0
     pull = weight * prior
@@ -154,11 +169,14 @@ def _unanimous(seeds: Tensor, shape: tuple[int, int]) -> Tensor:
     return coarse * (coarse.sum(0, keepdim=True) == 1)
 
 
-def _conductances(colours: Tensor, valid: Tensor, edge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """How easily a walker steps up, down, left and right from each pixel, float32 (h, w) each."""
+def _conductances(colours: Tensor, yards: Tensor, edge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How easily a walker steps up, down, left and right from each pixel, float32 (h, w) each.
+
+    ``yards`` (n, h, w): no walker leaves the one in which it starts.
+    """
     down = (colours[:, 1:] - colours[:, :-1]).square().sum(0)
     right = (colours[:, :, 1:] - colours[:, :, :-1]).square().sum(0)
-    both_down, both_right = valid[1:] * valid[:-1], valid[:, 1:] * valid[:, :-1]
+    both_down, both_right = (yards[:, 1:] * yards[:, :-1]).sum(0), (yards[:, :, 1:] * yards[:, :, :-1]).sum(0)
     pairs = (both_down.sum() + both_right.sum()).clamp(min=1)
     scale = ((down * both_down).sum() + (right * both_right).sum()) / pairs + 1e-8
     down = (torch.exp(-edge * down / scale) + _LEAK) * both_down

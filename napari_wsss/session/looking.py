@@ -21,13 +21,13 @@ class Looking:
     def ahead(self) -> None:
         """This image and the next one; of a large image its middle."""
         session = self._session
-        for slot, name in (("see", session.name), ("ahead", session.queue.ahead or session.neighbour(1))):
+        for slot, name in (("see", session.name), ("ahead", session.queue.ahead or session.listing.neighbour(1))):
             if name:
                 self.at(name, slot)
 
     def at(self, name: str, slot: str) -> None:
         """An image; of a large one its middle."""
-        record = self._session.the_project().record(name)
+        record = next(r for r in self._session.records() if r.name == name)
         self._see(record, slot, (record.shape[0] // 2, record.shape[1] // 2))
 
     def around(self, y: int, x: int) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_wsss.compute import Job, Priority
-from napari_wsss.errors import WsssError
 from napari_wsss.maps import boxes, seeds
 from napari_wsss.session.contradictions import contradictions
 from napari_wsss.session.steps import Step
-from napari_wsss.types import Box, Box4, Classes, WeakLabels
+from napari_wsss.types import Box, Box4, Class, Classes, WeakLabels
 
 if TYPE_CHECKING:
     from napari_wsss.session.session import Session
@@ -26,6 +26,7 @@ class Mapping:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._tried: Classes | None = None
+        session.classes_changed.connect(self._changed)
 
     @property
     def thresholds(self) -> tuple[float, float]:
@@ -50,21 +51,21 @@ class Mapping:
         self.keep()
 
     def keep(self) -> None:
-        """Write the thresholds that are tried; every later stage of every image follows them."""
-        if self.write():
-            self._session.working.follow()
-
-    def write(self) -> bool:
-        """Write the thresholds that are tried; whether there were any."""
+        """Write the thresholds that are tried, as one step; every later stage of every image follows them."""
         tried, self._tried = self._tried, None
-        project = self._session.project
-        if tried is None or project is None or tried == project.classes:
-            return False
-        try:
-            project.save_settings(replace(project.settings, classes=tried))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
-        return True
+        if tried is not None and self._session.project is not None:
+            self._session.describing.change("thresholds", *tried)
+
+    def write(self) -> None:
+        """Write the thresholds that are tried: the project is left."""
+        tried, self._tried = self._tried, None
+        if tried is not None and self._session.project is not None:
+            self._session.save_settings(classes=tried)
+
+    def _changed(self, changes: Sequence[tuple[Class, Class]]) -> None:
+        if any(old.thresholds != new.thresholds for old, new in changes):
+            self.refresh()
+            self._session.working.follow()
 
     def _set(self, thresholds: tuple[float, float] | None) -> None:
         session = self._session

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_wsss.images import ImageSource
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session.draft import Draft
 from napari_wsss.session.predicted import Predicted
@@ -176,10 +177,13 @@ def load(project: Project, name: str, with_picture: bool) -> Opened:
 
 
 def picture(project: Project, record: ImageRecord) -> Picture:
-    """Stored values of a single channel with the project's contrast, else RGB in that contrast."""
+    """Stored values of a single channel with the project's contrast, an eight-bit RGB image as it is, else RGB in that
+    contrast."""
     from napari_wsss import datasets, images
 
     source = project.source(record.name)
+    if _is_rgb(source) and not project.settings.display_channels:
+        return Picture(np.ascontiguousarray(source.read(record.plane)[0].transpose(1, 2, 0)), None)
     if source.n_channels > 1:
         return Picture(datasets.picture(project, record.name), None)
     low, high = images.contrast(source, record.plane, project.settings.percentiles)
@@ -214,11 +218,16 @@ def thumbnail(project: Project, record: ImageRecord, most: tuple[int, int]) -> N
     channels = list(images.default_rgb(source)) if source.n_channels > 1 else [0, 0, 0]
     step = max(1, max(raw.shape[1:]) // 256)
     small = np.nan_to_num(raw[channels][:, ::step, ::step].astype(np.float32))
-    low, high = np.percentile(small, (1, 99), axis=(1, 2), keepdims=True)
+    low, high = (0, 255) if _is_rgb(source) else np.percentile(small, (1, 99), axis=(1, 2), keepdims=True)
     eight = (np.clip((small - low) / np.maximum(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
     picture = Pillow.fromarray(np.ascontiguousarray(eight.transpose(1, 2, 0)))
     picture.thumbnail((most[1], most[0]))
     return np.array(picture)
+
+
+def _is_rgb(source: ImageSource) -> bool:
+    """A photograph, whose colours people know: each channel stretched by itself would change them."""
+    return source.n_channels == 3 and source.dtype == np.uint8
 
 
 def around_region(project: Project, region: Region, side: int) -> NDArray[np.uint8]:

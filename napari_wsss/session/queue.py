@@ -39,7 +39,7 @@ class RegionQueue:
     """
 
     changed = Signal()
-    shown = Signal()  # the image of the current region is open: look there
+    shown = Signal()  # the current region is another one of the open image: look there
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -234,5 +234,3 @@ class RegionQueue:
         if self._undo_in == opened.name:
             self._session.undo()  # the answer that led away from here
         self._undo_in = ""
-        if self.current is not None and self.current.image == opened.name:
-            self.shown.emit()

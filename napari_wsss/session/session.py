@@ -6,23 +6,27 @@ Knows neither Qt nor napari nor torch. Views read it, call its verbs and listen 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_wsss import segment
 from napari_wsss.compute import Job, Priority, TorchThread
-from napari_wsss.errors import Cancelled, UsageError
+from napari_wsss.errors import Cancelled, UsageError, WsssError
 from napari_wsss.project import ImageRecord, Project
 from napari_wsss.session import opened as images
 from napari_wsss.session import resume
+from napari_wsss.session.describing import Describing
 from napari_wsss.session.draft import Draft, around, renumbered
 from napari_wsss.session.drafting import Drafting
 from napari_wsss.session.hovering import Hovering
+from napari_wsss.session.jobs import Deliver, Jobs
 from napari_wsss.session.labelling import Labelling
+from napari_wsss.session.listing import Listing
 from napari_wsss.session.looking import Looking
 from napari_wsss.session.mapping import Mapping as MapVerbs
 from napari_wsss.session.opened import Opened
@@ -37,14 +41,11 @@ from napari_wsss.session.working import Working
 from napari_wsss.session.worst_first import WorstFirst
 from napari_wsss.types import Box4, Class, Labels, Mark, Stroke
 
-T = TypeVar("T")
-Deliver = Callable[[Callable[[], None]], None]
-
 PREDICTOR = segment.DEFAULT_MODEL
 """Model that answers clicks."""
 
 
-class Session:
+class Session(Jobs):
     """One window's work. Every verb returns at once; what takes long comes back through a signal.
 
     Parameters
@@ -61,8 +62,9 @@ class Session:
     Attributes
     ----------
     drafting, labelling, working : verbs on the unfinished object; on marks, tags and masks; on stages and exports
-    reshaping, mapping : verbs on accepted objects; on activation maps
-    trainer, queue, worst_first : the process that learns from the labels; regions to label next; order of the images
+    reshaping, mapping, describing : verbs on accepted objects; on activation maps; on classes
+    trainer, queue : the process that learns from the labels; regions to label next
+    listing, worst_first : the images, and their order
     looking, hovering : what the model sees before a click; what a click under the mouse would bring
     shortage : Shortage, optional
         A job that had too little memory, and how to go on with it.
@@ -77,7 +79,8 @@ class Session:
     image_opened = Signal()
     marks_changed = Signal()
     tags_changed = Signal()
-    class_changed = Signal()
+    class_changed = Signal()  # another one is chosen
+    classes_changed = Signal(tuple)  # (Class, Class) before and after of each that is described otherwise
     draft_changed = Signal()
     history_changed = Signal()
     proposal_changed = Signal(tuple)  # box
@@ -94,7 +97,8 @@ class Session:
     def __init__(
         self, thread: TorchThread, deliver: Deliver, model: str = PREDICTOR, device: str = "auto", objects: bool = True
     ) -> None:
-        self.thread, self._deliver, self.device = thread, deliver, device
+        super().__init__(thread, deliver)
+        self.device = device
         self.predicting = Predicting(model, device)
         self.project: Project | None = None
         self.opened: Opened | None = None
@@ -107,10 +111,9 @@ class Session:
         self._opening = ""
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
-        self._slots: set[str] = set()  # in which anything was ever started
-        self._closed = False
+        self.listing = Listing(self)
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
-        self.reshaping, self.mapping = Reshaping(self), MapVerbs(self)
+        self.reshaping, self.mapping, self.describing = Reshaping(self), MapVerbs(self), Describing(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
         self.looking, self.hovering = Looking(self), Hovering(self)
 
@@ -124,6 +127,7 @@ class Session:
         """Work on this open project; the session closes it."""
         self.leave_project()
         self.project = project
+        self.listing.forget()
         place = resume.read_place(project.folder)
         foreground = project.classes.foreground
         self.class_id = place.class_id if 1 <= place.class_id <= len(project.classes) else (foreground or (1,))[0]
@@ -134,21 +138,21 @@ class Session:
         self.images_changed.emit()
         self.trainer.show()
         self.queue.refresh()
-        names = [r.name for r in project.records()]
-        if names:
-            self.open(place.image if place.image in names else self._first(), place.draft)
+        first = self.listing.first(place.image)
+        if first:
+            self.open(first, place.draft)
 
     def leave_project(self) -> None:
         """Stop all work and close the project; everything a person made is on disk already."""
         self.mapping.write()
-        for slot in self._slots:
-            self.drop(slot)
+        self.drop_all()
         self.trainer.leave()
         self.write_place()
         if self.project is not None:
             self.project.close()
         self.reshaping.forget()
         self.project, self.opened, self._opening = None, None, ""
+        self.listing.forget()
         self._known.clear()
         self.queue.refresh()
         self.worst_first.forget()
@@ -176,11 +180,21 @@ class Session:
             self.drafting.relabel(class_id)
             self.class_changed.emit()
 
+    def save_settings(self, **changes: Any) -> bool:
+        """Change settings of the project; what it does not allow is told. Whether it took them."""
+        project = self.the_project()
+        try:
+            project.save_settings(replace(project.settings, **changes))
+        except WsssError as error:
+            self.failed.emit(str(error))
+            return False
+        return True
+
     # ------------------------------------------------------------------ images
 
     def records(self) -> list[ImageRecord]:
-        """Of all images, in the order in which they are shown."""
-        return [] if self.project is None else self.worst_first.ordered(self.project.records())
+        """Of all images, in the order in which they are shown; their files are not looked for."""
+        return self.listing.records()
 
     def open(self, name: str, draft: Draft | None = None) -> None:
         """Show an image: it is read in the torch thread, then ``image_opened`` tells."""
@@ -223,34 +237,25 @@ class Session:
         """Of the image that is open or being opened; '' if there is none."""
         return self._opening or (self.opened.name if self.opened else "")
 
-    def neighbour(self, offset: int) -> str:
-        """Name of the image so many places further that is not set aside; '' if there is none."""
-        records = [r for r in self.records() if r.state != "skipped" or r.name == self.name]
-        names = [r.name for r in records]
-        if self.name not in names:
-            return names[0] if names else ""
-        at = names.index(self.name) + offset
-        return names[at] if 0 <= at < len(names) else ""
-
     def go(self, offset: int) -> None:
         """To the next image (1) or the one before (-1)."""
-        name = self.neighbour(offset)
+        name = self.listing.neighbour(offset)
         if name:
             self.open(name)
         else:
             self.told.emit("This is the last image." if offset > 0 else "This is the first image.")
 
-    def _first(self) -> str:
-        """The first image without accepted pixels, else the first."""
-        records = self.records()
-        return next((r.name for r in records if r.state not in ("accepted", "skipped")), records[0].name)
+    def add_images(
+        self, paths: Sequence[Path] | Callable[[], Sequence[Path]], then: Callable[[list[str]], None] | None = None
+    ) -> None:
+        """Add files, or the images below folders, and show the first of them, or hand the names over.
 
-    def add_images(self, paths: Sequence[Path], then: Callable[[list[str]], None] | None = None) -> None:
-        """Add files, or the images below folders, and show the first of them."""
+        A function that says which is called in the torch thread: it may write the files first.
+        """
         project = self.the_project()
 
         def add(job: Job[Any]) -> Any:
-            return project.add_images(paths, progress=job.progress)
+            return project.add_images(paths() if callable(paths) else paths, progress=job.progress)
 
         def added(report: Any) -> None:
             for line in report.unreadable:
@@ -282,6 +287,7 @@ class Session:
 
     def do(self, step: Step) -> None:
         """Do a step and remember it."""
+        self.mapping.keep()  # a slider that was just moved came first
         if self.opened is not None:
             self._apply(self.opened, step)
             self.opened.history.add(step)
@@ -289,6 +295,7 @@ class Session:
 
     def undo(self) -> None:
         """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        self.mapping.keep()
         if not self.queue.go_back():
             self._travel(back=True)
 
@@ -303,7 +310,11 @@ class Session:
             self.told.emit("Nothing to undo." if back else "Nothing to redo.")
             return
         step = steps[-1]
-        self._apply(self.opened, step.reverse if back else step)
+        try:
+            self._apply(self.opened, step.reverse if back else step)
+        except WsssError as error:  # nothing was changed: e.g. another class has that name now
+            self.failed.emit(str(error))
+            return
         history.travel(back)
         self.history_changed.emit()
         self.told.emit(f"{'Undid' if back else 'Did again'}: {step.name}")
@@ -331,6 +342,8 @@ class Session:
         if step.tags:
             opened.tags = step.tags[1]
             self.tags_changed.emit()
+        if step.described:
+            self.classes_changed.emit(step.described)
         self.set_draft(step.drafts[1])
         if step.added or step.removed:
             self._redraw_scribbles(opened, [mark for _, mark in (*step.added, *step.removed)])
@@ -363,37 +376,12 @@ class Session:
         self.proposal[there] = 0 if draft is None else np.where(draft.mask.within(box) & free, draft.class_id, 0)
         self.proposal_changed.emit(box)
 
-    # ------------------------------------------------------------------ jobs and the place to go on from
+    # ------------------------------------------------------------------ errors, and the place to go on from
 
-    def start(self, work: Callable[[Job[T]], T], slot: str, what: str, priority: Priority, **options: Any) -> Job[T]:
-        """Queue work; a newer job of a slot drops the older one."""
-        self._slots.add(slot)
-        return self.thread.start(work, slot=f"{id(self)}:{slot}", what=what, priority=priority, **options)
-
-    def drop(self, slot: str) -> None:
-        """Stop what a slot does or waits for."""
-        self.thread.drop(f"{id(self)}:{slot}")
-
-    def when_done(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None = None) -> None:
-        """Hand the result over in the window's thread; late answers are dropped, errors told in words.
-
-        ``again`` starts the job once more: offered to the person where memory did not suffice.
-        """
-        job.add_done_callback(lambda done: self._deliver(lambda: self._finish(job, then, again)))
-
-    def deliver(self, what: Callable[[], None]) -> None:
-        """Run something in the window's thread, unless the window is closed by then."""
-        if not self._closed:  # a window that is gone takes no calls
-            self._deliver(lambda: None if self._closed else what())
-
-    def _finish(self, job: Job[T], then: Callable[[T], None], again: Callable[[], None] | None) -> None:
-        if self._closed or job.is_stopped or job.cancelled():
-            return
-        error = job.exception()
-        if error is None:
-            then(job.result())
-        elif again is not None and is_shortage(error):
-            self.shortage = shortage(self, job.what, again)
+    def on_error(self, what: str, error: BaseException, again: Callable[[], None] | None) -> None:
+        """A job failed: said in words; where memory did not suffice, with ways to go on."""
+        if again is not None and is_shortage(error):
+            self.shortage = shortage(self, what, again)
             self.work_changed.emit()
         elif not isinstance(error, Cancelled):
             self.failed.emit(in_words(error))

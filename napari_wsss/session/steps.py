@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 from napari_wsss.acceptance import by_person
 from napari_wsss.project import Project
 from napari_wsss.session.draft import Draft
-from napari_wsss.types import Answer, Box4, Instances, Labels, Mark, Tags
+from napari_wsss.types import Answer, Box4, Class, Classes, Instances, Labels, Mark, Tags
 
 _MOST = 200
 _MOST_BYTES = 2**30  # of masks before and after; the newest step is always kept
@@ -40,6 +41,8 @@ class Step:
     tags : (Tags, Tags), optional
     answered : (number, Answer, Answer), optional
         A region of the queue, and how it stood before and after.
+    described : tuples of (Class, Class)
+        Classes before and after.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Step:
     accepted: Accepted | None = None
     tags: tuple[Tags, Tags] | None = None
     answered: tuple[int, Answer, Answer] | None = None
+    described: tuple[tuple[Class, Class], ...] = ()
 
     @property
     def size(self) -> int:
@@ -64,12 +68,15 @@ class Step:
         back = a and Accepted(a.box, a.new_labels, a.new_instances, a.old_labels, a.old_instances)
         tags = self.tags and (self.tags[1], self.tags[0])
         said = self.answered and (self.answered[0], self.answered[2], self.answered[1])
-        return Step(self.name, (self.drafts[1], self.drafts[0]), self.removed, self.added, back, tags, said)
+        described = tuple((new, old) for old, new in self.described)
+        return Step(self.name, (self.drafts[1], self.drafts[0]), self.removed, self.added, back, tags, said, described)
 
 
 def write_step(project: Project, image: str, numbers: dict[int, int], step: Step) -> None:
     """Put a step on the disk; ``numbers`` (token to the journal's number) learns of marks that it made."""
     by = by_person(step.name)
+    if step.described:  # first: the project may not allow it
+        project.save_settings(replace(project.settings, classes=redescribed(project.classes, step.described)))
     fresh = [(token, mark) for token, mark in step.added if token not in numbers]
     back = [numbers[token] for token, _ in step.added if token in numbers]
     if fresh:
@@ -86,6 +93,15 @@ def write_step(project: Project, image: str, numbers: dict[int, int], step: Step
         project.set_tags(image, step.tags[1], by)
     if step.answered:
         project.answer_region(step.answered[0], step.answered[2], by)
+
+
+def redescribed(classes: Classes, changes: Sequence[tuple[Class, Class]]) -> Classes:
+    """The classes with what differs between each two set as in the second; what else was said of them since stays."""
+    items = list(classes)
+    for old, new in changes:
+        differing = [f.name for f in fields(Class) if getattr(old, f.name) != getattr(new, f.name)]
+        items[new.id - 1] = replace(items[new.id - 1], **{name: getattr(new, name) for name in differing})
+    return Classes(tuple(items))
 
 
 class History:

@@ -185,7 +185,9 @@ class Working:
         for line in report.failed:
             self._session.failed.emit(line)
         parts = [f"{stage}: {count} computed" for stage, count in computed.items()] or ["Nothing was out of date."]
-        self._session.told.emit("; ".join([*parts, *report.skipped[:2]]))
+        # Maps need tags; that there are none is no news where the later stages did without.
+        skipped = [line for line in report.skipped if not (computed and line.startswith("cam skipped"))]
+        self._session.told.emit("; ".join([*parts, *skipped[:2]]))
         self._session.images_changed.emit()
         self.show_results()
 

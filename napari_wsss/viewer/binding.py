@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Labels, Layer, Points, Shapes
 from psygnal import Signal
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 
 from napari_wsss.compute import torch_thread
-from napari_wsss.errors import WsssError
-from napari_wsss.session import Session, scratch
+from napari_wsss.session import Session
 from napari_wsss.types import Box4
 from napari_wsss.types import Labels as ClassIds
-from napari_wsss.viewer import adopting, layers
-from napari_wsss.viewer.adopting import Adopted
+from napari_wsss.viewer import layers
+from napari_wsss.viewer.adopting import Adopted, Adoption, natural
 from napari_wsss.viewer.boxes import BoxLayer
 from napari_wsss.viewer.hover import Hover
 from napari_wsss.viewer.keys import bind
@@ -29,12 +25,14 @@ from napari_wsss.viewer.main_thread import MainThread
 from napari_wsss.viewer.painting import Painting
 from napari_wsss.viewer.picture import PictureLayer
 from napari_wsss.viewer.points import ClickLayer
+from napari_wsss.viewer.predicted import ROLES as PREDICTED
 from napari_wsss.viewer.predicted import PredictedLayers
 from napari_wsss.viewer.preferences import preference
-from napari_wsss.viewer.previews import Previews
+from napari_wsss.viewer.previews import PREVIEWS, Previews
 from napari_wsss.viewer.regions import RegionBoxes
 from napari_wsss.viewer.sight import Sight, single_shot
 from napari_wsss.viewer.things import ThingMouse, show_chosen
+from napari_wsss.viewer.turns import Turns
 
 Tool = Literal["point", "negative", "scribble", "box", "block", "paint", "erase", "object", "split"]
 _ALWAYS: tuple[Role, ...] = ("accepted", "objects", "proposal", "points")
@@ -61,6 +59,8 @@ class Binding:
     session : Session
     tool : str
         The prompt tool chosen last.
+    turns : Turns
+        Layers that are made one after the other.
     """
 
     tool_changed = Signal()
@@ -72,14 +72,12 @@ class Binding:
         self.tool: Tool = "point"
         self._layers: dict[Role, Layer] = {}
         self._views: dict[Role, Any] = {}
-        self._adopted: list[Adopted] = []
         self._mouse: ThingMouse | None = None
         self._plane = ""  # of the stack: the one that the slider shows
-        self.picture = PictureLayer(viewer)
-        self._later = single_shot(0, self.sync_marks)
+        self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
+        self._later, self.turns = single_shot(0, self.sync_marks), Turns()
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
-        self.session.has_own_picture = lambda name: self._adopted_of(name) is not None
         self.previews = Previews(self)
         self._listen()
         self.predicted, self.regions = PredictedLayers(self), RegionBoxes(self)
@@ -96,94 +94,44 @@ class Binding:
         s.scribbles_changed.connect(self._on_scribbles)
         s.chosen_changed.connect(self._on_chosen)
         s.project_changed.connect(self.recolour)
+        s.classes_changed.connect(self.recolour)
         self.viewer.layers.events.removed.connect(self._on_removed)
-        self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.dims.events.current_step.connect(self._on_step)
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.sight.timer, self.hover.timer, self.previews.timer):
+        for timer in (self._later, self.turns.timer, self.sight.timer, self.hover.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
 
     # ------------------------------------------------------------------ images
 
-    def adopt(self, layer: Image) -> None:
-        """Label this layer: its file, or else a copy of its pixels, becomes images of the project."""
-        session = self.session
-        if session.project is None:
-            session.take_project(scratch.new_scratch())
-        try:
-            path = adopting.file_of(layer) or adopting.written(layer, session.the_project().folder)
-        except WsssError as error:
-            session.failed.emit(str(error))
-            return
-
-        def added(names: list[str]) -> None:
-            if not names:
-                return
-            adopted = Adopted(layer, tuple(sorted(names, key=adopting.natural)))
-            if int(np.prod(adopted.leading)) != len(names):
-                session.open(adopted.names[0])
-                return
-            self._adopted.append(adopted)
-            session.open(adopted.at(self.viewer.dims.current_step))
-
-        session.add_images([path], added)
-
-    def adopt_first(self) -> None:
-        """Label the selected image layer, or the topmost one, if nothing is open yet."""
-        if self._take_dropped() or self.session.project is not None:
-            return
-        images = [x for x in self.viewer.layers if isinstance(x, Image) and layers.role_of(x) is None]
-        chosen = [x for x in images if x in self.viewer.layers.selection]
-        if images:
-            self.adopt((chosen or images)[-1])
-
-    def _take_dropped(self) -> bool:
-        """A project folder that napari's reader opened as plain layers becomes the session's project."""
-        read = {x: x.metadata["wsss"]["project"] for x in self.viewer.layers if _was_read(x)}
-        for layer in read:
-            self.viewer.layers.remove(layer)
-        if read:
-            try:
-                self.session.open_project(Path(next(iter(read.values()))))
-            except WsssError as error:
-                self.session.failed.emit(str(error))
-        return bool(read)
-
-    def _adopted_of(self, name: str) -> Adopted | None:
-        return next((a for a in self._adopted if name in a.names and a.layer in self.viewer.layers), None)
-
     @property
     def image(self) -> Layer | None:
         """The layer that shows the open image: somebody's that was adopted, or ours."""
-        adopted = self._adopted_of(self.session.opened.name) if self.session.opened else None
+        adopted = self.adoption.of(self.session.opened.name) if self.session.opened else None
         return adopted.layer if adopted else self.picture.layer
 
     def _on_image(self) -> None:
         opened = self.session.opened
         if opened is None:
             return
-        adopted = self._adopted_of(opened.name)
+        adopted = self.adoption.of(opened.name)
         if adopted is None:
-            alike = [r.name for r in self.session.records() if r.file == opened.record.file]
-            self.picture.show(opened, tuple(sorted(alike, key=adopting.natural)))
+            alike = [r.name for r in self.session.records() if r.sha256 == opened.record.sha256]
+            self.picture.show(opened, tuple(sorted(alike, key=natural)))
             self._plane = opened.name
         else:
             self.picture.hide()
-            adopted.layer.visible = True
             self._slide_to(adopted, opened.name)
-        for other in self._adopted:
-            if other is not adopted and other.layer in self.viewer.layers:
-                other.layer.visible = False
+        self.adoption.show(adopted)
         image = self.image
         for role, layer in self._layers.items():
             if image is not None:
                 layers.place_like(layer, image)
             view = self._views.get(role)
-            if isinstance(view, Painting):
+            if isinstance(view, Painting) and role not in (*PREVIEWS, *PREDICTED):  # these are filled by their own
                 view.reload()
         for role in _ALWAYS:
             self.layer(role)
@@ -201,8 +149,11 @@ class Binding:
 
     def recolour(self) -> None:
         """The classes changed their names, colours or number. Layers stay: they are filled again."""
+        told = layers.told(self.session.classes)
         for role, layer in self._layers.items():
-            layer.metadata = {**layer.metadata, **layers.told(self.session.classes)}
+            if all(layer.metadata[name] == value for name, value in told.items()):
+                continue  # each colormap makes napari slice the layer anew
+            layer.metadata = {**layer.metadata, **told}
             if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
                 layer.colormap = layers.colours(self.session.classes)
         self.sync_marks()
@@ -212,7 +163,7 @@ class Binding:
         if self.session.opened is None:
             return
         step = self.viewer.dims.current_step
-        adopted = self._adopted_of(self.session.name)
+        adopted = self.adoption.of(self.session.name)
         name = self.picture.at(step) if adopted is None else adopted.at(step)
         moved, self._plane = name != self._plane, name  # napari tells of steps that did not change, too
         if name and moved and name != self.session.name:
@@ -296,9 +247,9 @@ class Binding:
     def _view(self, role: Role, layer: Layer) -> Any:
         session = self.session
         if isinstance(layer, Points):
-            return ClickLayer(layer, session)
+            return ClickLayer(layer, session, self._sync_soon)
         if role == "boxes":
-            return BoxLayer(cast("Shapes", layer), session)
+            return BoxLayer(cast("Shapes", layer), session, self._sync_soon)
         if not isinstance(layer, Labels) or role in ("chosen", "contradictions"):
             return None
         said: dict[str, Callable[..., None]] = {
@@ -346,11 +297,6 @@ class Binding:
             del self._layers[role]
             self._views.pop(role, None)
         self.picture.forget(event.value)
-
-    def _on_inserted(self, event: Any) -> None:
-        """An image opened beside the dock becomes what is labelled, while there is nothing else."""
-        if (isinstance(event.value, Image) and layers.role_of(event.value) is None) or _was_read(event.value):
-            QTimer.singleShot(0, self.adopt_first)
 
     # ------------------------------------------------------------------ marks, results, tools
 
@@ -405,12 +351,6 @@ class Binding:
             layer.brush_size = max(3, round(max(layer.data.shape) / 60)) if layer.brush_size == 10 else layer.brush_size
         self.sync_marks()
         self.tool_changed.emit()
-
-
-def _was_read(layer: Layer) -> bool:
-    """A layer that our reader made of a project folder."""
-    mark = layer.metadata.get("wsss")
-    return isinstance(mark, dict) and "project" in mark
 
 
 def _preferences() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,10 +18,15 @@ class BoxLayer:
     """The boxes of the open image. Any shape counts as the rectangle around it.
 
     ``fill`` decides whether what is drawn next is a box around an object or a block of one class.
+
+    Parameters
+    ----------
+    later : callable
+        Asks for :meth:`sync` soon: a shape outside the image is nothing to the session.
     """
 
-    def __init__(self, layer: Shapes, session: Session) -> None:
-        self.layer, self._session = layer, session
+    def __init__(self, layer: Shapes, session: Session, later: Callable[[], None]) -> None:
+        self.layer, self._session, self._later = layer, session, later
         self.fill = False
         self._writing = False
         layer.events.data.connect(self._on_data)
@@ -70,6 +76,7 @@ class BoxLayer:
         action = str(getattr(event.action, "value", event.action))
         if self._writing or action not in ("added", "removed", "changed"):
             return
+        self._later()
         known = self._boxes()
         shown = self._shown()
         if action == "added":

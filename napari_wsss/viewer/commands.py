@@ -14,7 +14,7 @@ def label(viewer: ViewerModel) -> None:
     """Take the selected image layer (or the topmost) for labelling and give the mouse the point tool."""
     binding = binding_of(viewer)
     if binding.session.project is None:
-        binding.adopt_first()
+        binding.adoption.adopt_first()
     else:
         binding.use("point")
 

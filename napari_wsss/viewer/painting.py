@@ -53,8 +53,11 @@ class Painting:
         values = self._truth(box)
         if values is None or values.shape != (box[2] - box[0], box[3] - box[1]):
             return
-        rows, columns = np.nonzero(self.layer.data[box[0] : box[2], box[1] : box[3]] != values)
-        if len(rows):
+        shown = self.layer.data[box[0] : box[2], box[1] : box[3]]
+        rows, columns = np.nonzero(shown != values)
+        if not self.layer.visible:
+            shown[:] = values  # napari has no picture of a hidden layer to change, and takes a new one when it is shown
+        elif len(rows):
             self._writing = True
             try:
                 fresh = values[rows, columns].astype(self.layer.data.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,10 +23,15 @@ class ClickLayer:
 
     A right click, or a click with Shift, is negative; ``positive`` False turns it around. Each point bears the
     session's token in ``features["key"]``, by which it is known however the layer is edited.
+
+    Parameters
+    ----------
+    later : callable
+        Asks for :meth:`sync` soon: what a person does with napari's tools may be nothing to the session.
     """
 
-    def __init__(self, layer: Points, session: Session) -> None:
-        self.layer, self._session = layer, session
+    def __init__(self, layer: Points, session: Session, later: Callable[[], None]) -> None:
+        self.layer, self._session, self._later = layer, session, later
         self.positive = True
         self._writing = self._other_sign = False
         self._synced: object = None
@@ -86,6 +92,7 @@ class ClickLayer:
             self._added([self.layer.data[i] for i in event.data_indices])
         elif action in ("removed", "changed"):
             self._edited()
+        self._later()
 
     def _added(self, places: list[Any]) -> None:
         sign = self.positive != self._other_sign

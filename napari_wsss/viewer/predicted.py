@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,28 +26,37 @@ class PredictedLayers:
         self._session.results_changed.connect(self.show)
 
     def show(self) -> None:
-        """Bring the layers up to date."""
-        opened, image = self._session.opened, self._binding.image
+        """Bring the layers up to date; one that is not there is made in a turn of its own."""
+        opened = self._session.opened
+        for role in ROLES if opened is not None else ():
+            if self._binding.shown_layer(role) is not None:
+                self._fill(role)
+            elif opened is not None and opened.predicted is not None:
+                self._binding.turns.add(role, partial(self._make, role))
+
+    def _make(self, role: Role) -> None:
+        opened, known = self._session.opened, self._binding.shown_layer(role) is not None
+        if opened is None or opened.predicted is None:
+            return
+        layer = self._binding.layer(role)
+        if layer is not None and not known and role == "predicted":
+            layer.visible = layer.visible and opened.refined is None
+        self._fill(role)
+
+    def _fill(self, role: Role) -> None:
+        opened, image, layer = self._session.opened, self._binding.image, self._binding.shown_layer(role)
         if opened is None:
             return
         found = opened.predicted
-        for role in ROLES:
-            if found is None and self._binding.shown_layer(role) is None:
-                continue
-            first = self._binding.shown_layer(role) is None
-            layer = self._binding.layer(role)
-            if layer is None:
-                continue
-            if isinstance(layer, Labels):
-                layer.data = np.zeros(opened.shape, np.uint16) if found is None else found.labels.astype(np.uint16)
-                layer.editable = False
-                layer.visible = layer.visible and not (first and opened.refined is not None)
-                continue
+        if isinstance(layer, Labels):
+            layer.data = np.zeros(opened.shape, np.uint16) if found is None else found.labels.astype(np.uint16)
+            layer.editable = False
+        elif isinstance(layer, Image):
             values = np.zeros(opened.shape, np.float32)
             if found is not None:
                 values = found.uncertainty if role == "uncertainty" else found.worth
             layer.data = values
-            if isinstance(layer, Image) and role == "worth":
+            if role == "worth":
                 layer.contrast_limits = (0.0, max(float(values.max()), 1e-3))
             if image is not None:
                 layers.place_cells_like(layer, image, found.stride if found else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,11 +42,8 @@ class Previews:
         if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             self.timer.start()
             return
-        there = {"cam": opened.cam, "pseudo": opened.pseudo, "confidence": opened.pseudo, "refined": opened.refined}
         for role in PREVIEWS:
-            if role in there:
-                self._fill(role, there[role] is not None)
-        self._show_seeds()
+            self._bring(role)
         self.show_maps()
 
     def _doubt(self) -> None:
@@ -55,25 +53,48 @@ class Previews:
             self._session.mapping.refresh()
 
     def _show_seeds(self) -> None:
-        opened = self._session.opened
-        if opened is not None:
-            self._fill("seeds", opened.map_seeds is not None)
-            self._fill("contradictions", opened.contradictions is not None)
+        for role in ("seeds", "contradictions"):
+            self._bring(role)
 
-    def _fill(self, role: Role, there: bool) -> None:
+    def _is_there(self, role: Role) -> bool:
+        """The open image has something to show in this layer."""
+        opened = self._session.opened
+        if opened is None:
+            return False
+        made: dict[Role, object] = {
+            "cam": opened.cam, "confidence": opened.pseudo, "seeds": opened.map_seeds, "pseudo": opened.pseudo,
+            "refined": opened.refined, "contradictions": opened.contradictions,
+        }  # fmt: skip
+        return made[role] is not None
+
+    def _bring(self, role: Role) -> None:
+        """Fill a layer; one that is not there is made in a turn of its own, for that takes longer."""
+        if self._binding.shown_layer(role) is not None:
+            self._fill(role)
+        elif self._is_there(role):
+            self._binding.turns.add(role, partial(self._make, role))
+
+    def _make(self, role: Role) -> None:
         opened, known = self._session.opened, self._binding.shown_layer(role) is not None
-        if opened is None or not (there or known):
+        layer = self._binding.layer(role) if known or self._is_there(role) else None
+        if opened is None or layer is None:
             return
-        layer = self._binding.layer(role)
-        if not known and layer is not None:
+        if not known:
             beneath = role == "pseudo" and opened.refined is not None
             layer.visible = layer.visible and not beneath and role not in _HIDDEN_AT_FIRST
+        self._fill(role)
+        self.show_maps()
+
+    def _fill(self, role: Role) -> None:
+        opened, layer = self._session.opened, self._binding.shown_layer(role)
+        if opened is None:
+            return
         if role == "contradictions" and layer is not None:
             found = opened.contradictions
             layer.data = np.zeros(opened.shape, np.uint8) if found is None else found.astype(np.uint8)
         elif isinstance(layer, Labels):
             view = self._binding.view_of(role)
-            if there and isinstance(view, Painting):
+            if self._is_there(role) and isinstance(view, Painting):
                 view.reload()
             else:
                 layer.data = np.zeros(opened.shape, np.uint16)

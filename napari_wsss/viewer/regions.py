@@ -54,10 +54,13 @@ class RegionBoxes:
         layer.editable = False
 
     def look(self) -> None:
-        """Centre the camera on the current region, and zoom so that it can be judged."""
+        """Centre the camera on the current region, zoom so that it can be judged, and show what is asked about."""
         region, layer = self._session.queue.current, self._binding.layer("accepted")
         if region is None or layer is None or self._session.opened is None:
             return
+        predicted = self._binding.shown_layer("predicted")
+        if predicted is not None:
+            predicted.visible = True
         low, high = in_world(layer, region.box)
         camera = self._binding.viewer.scene.camera
         y0, x0, y1, x1 = region.box

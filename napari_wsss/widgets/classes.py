@@ -18,8 +18,6 @@ from qtpy.QtWidgets import (
 
 from napari_wsss.errors import WsssError
 from napari_wsss.models.knowledge import load_knowledge
-from napari_wsss.project.settings import parse_classes
-from napari_wsss.types import Class, Classes
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.widgets.icons import swatch
 from napari_wsss.widgets.listening import listen
@@ -62,7 +60,10 @@ class ClassTable(QWidget):
         column.addWidget(self.table)
         column.addWidget(self.words)
         column.addLayout(row)
-        for signal in (self._session.project_changed, self._session.image_opened, self._session.tags_changed):
+        for signal in (
+            self._session.project_changed, self._session.classes_changed, self._session.image_opened,
+            self._session.tags_changed,
+        ):  # fmt: skip
             listen(self, signal, self.refresh)
         listen(self, self._session.class_changed, self._select)
         self.refresh()
@@ -133,8 +134,7 @@ class ClassTable(QWidget):
             return
         old = self._session.classes[self._session.class_id - 1]
         phrases = tuple(dict.fromkeys(p for part in self.words.text().split(",") if (p := part.strip())))
-        if phrases != old.phrases:
-            self._change(replace(old, phrases=phrases))
+        self._session.describing.change("words", replace(old, phrases=phrases))
 
     def _clicked(self, row: int, column: int) -> None:
         if column != _TAG:
@@ -149,31 +149,15 @@ class ClassTable(QWidget):
     def _renamed(self, item: QTableWidgetItem) -> None:
         if not self._filling and item.column() == _NAME:
             old = self._session.classes[item.row()]
-            if item.text().strip() != old.name:
-                self._change(replace(old, name=item.text().strip()))
+            self._session.describing.change("rename class", replace(old, name=item.text().strip()))
+            self.refresh()  # the old name, where the project does not allow the new one
 
     def _recolour(self) -> None:
         old = self._session.classes[self._session.class_id - 1]
         colour = QColorDialog.getColor(QColor(old.colour), self, f"Colour of {old.name}")
         if colour.isValid():
-            self._change(replace(old, colour=colour.name()))
+            self._session.describing.change("colour", replace(old, colour=colour.name()))
 
     def _add(self) -> None:
-        names = {c.name for c in self._session.classes}
-        name = next(n for k in range(len(names) + 1, 1000) if (n := f"class {k}") not in names)
-        made = parse_classes([*(f"{c.name}{c.colour}" for c in self._session.classes), name])
-        self._change(made.items[-1])
-        self._session.choose_class(made.items[-1].id)
-        self.table.editItem(self.table.item(made.items[-1].id - 1, _NAME))
-
-    def _change(self, changed: Class) -> None:
-        """Write a class that is new or another; the project says what it does not allow."""
-        project = self._session.the_project()
-        kept = [c for c in project.classes if c.id != changed.id]
-        items = tuple(sorted([*kept, changed], key=lambda c: c.id))
-        try:
-            project.save_settings(replace(project.settings, classes=Classes(items)))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
-        self._binding.recolour()
-        self.refresh()
+        made = self._session.describing.add()
+        self.table.editItem(self.table.item(made.id - 1, _NAME))

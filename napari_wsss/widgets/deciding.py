@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -33,7 +30,7 @@ class Deciding(QWidget):
     def __init__(self, binding: Binding) -> None:
         super().__init__()
         self._binding, self._session = binding, binding.session
-        do = actions(binding)
+        do = {**actions(binding), "skip": self._session.skip}
         self.accept = QPushButton(f"Accept  {shown('accept')}")
         self.reject = QPushButton(f"Reject  {shown('reject')}")
         self.previous = QPushButton(f"Previous  {shown('previous')}")
@@ -53,7 +50,7 @@ class Deciding(QWidget):
         for name, button in self._icons.items():
             button.setToolTip(tips[name])
             button.setIconSize(QSize(16, 16))
-            button.clicked.connect(_calls(do.get(name, self._session.skip)))
+            button.clicked.connect(lambda _, what=do[name]: what())
         self.objects = QCheckBox("each is an object of its own")
         self.objects.setToolTip("Off: accepted pixels get a class but no object number (semantic labelling)")
         self.objects.setChecked(self._session.objects)
@@ -145,10 +142,3 @@ class Deciding(QWidget):
 
     def _count_objects(self, on: bool) -> None:
         self._session.objects = on
-
-
-def _calls(what: Callable[[], Any]) -> Callable[[], None]:
-    def on_click() -> None:
-        what()
-
-    return on_click

@@ -6,12 +6,13 @@ import weakref
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_wsss.errors import WsssError
 from napari_wsss.session import resume
 from napari_wsss.viewer.bound import binding_of, release
+from napari_wsss.viewer.sight import single_shot
 from napari_wsss.widgets.classes import ClassTable
 from napari_wsss.widgets.deciding import Deciding
 from napari_wsss.widgets.export import Export
@@ -54,7 +55,7 @@ class Dock(QWidget):
         listen(self, session.project_changed, self._offer)
         self.binding.viewer.events.theme.connect(self._restyle)
         self._offer()
-        self.binding.adopt_first()
+        self.binding.adoption.adopt_first()
 
     def _arrange(self) -> None:
         inner = QWidget()
@@ -85,8 +86,8 @@ class Dock(QWidget):
         outer.addWidget(area, 1)
         outer.addWidget(self.status)
         self._inner, self._area = inner, area
-        for section in inner.findChildren(Section):
-            section.title.toggled.connect(lambda on: QTimer.singleShot(0, self._fit))
+        self._settled = single_shot(0, self._fit, self)
+        inner.installEventFilter(self)
 
     def _offer(self) -> None:
         """Going on where the last session ended is one click, while nothing is open; empty lists are not shown."""
@@ -112,8 +113,14 @@ class Dock(QWidget):
         for part in (self.tools, self.deciding, self.stages, self.maps, self.training, self.queue, self.objects.list):
             part.restyle()
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Something in the dock was shown, hidden or renamed: it may need another width."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._settled.start()
+        return super().eventFilter(watched, event)
+
     def _fit(self) -> None:
-        """Wide enough for what is unfolded, and for the theme's buttons, which are known once it is shown."""
+        """Wide enough for what is shown, and for the theme's buttons, which are known once it is shown."""
         if isalive(self):  # type: ignore[no-untyped-call]
             bar = self._area.verticalScrollBar()
             beside = bar.sizeHint().width() if bar is not None else 0
@@ -122,7 +129,7 @@ class Dock(QWidget):
     def showEvent(self, event: object) -> None:
         """The window that holds the dock ends the session when it goes."""
         super().showEvent(event)  # type: ignore[arg-type]
-        QTimer.singleShot(0, self._fit)
+        self._settled.start()
         window = self.window()
         if window is not None and window is not self and not self._watched:
             self._watched = True

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache, partial
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,15 +18,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_wsss.compute import Job, Priority
 from napari_wsss.project import ImageRecord
 from napari_wsss.session import Session
 from napari_wsss.session.opened import thumbnail
 from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.thumbnails import Thumbnails, untinted
 
 STATES = ("new", "labelled", "proposed", "accepted", "skipped")
 COLOURS = {"new": "#8a8f98", "labelled": "#4c9be8", "proposed": "#e0a030", "accepted": "#3fae5a", "skipped": "#555a63"}
 _ICON = QSize(64, 48)
+_BAR = 5  # pixels below a thumbnail, in the colour of the image's state
 
 
 class ImageStrip(QWidget):
@@ -37,8 +36,11 @@ class ImageStrip(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.thumbnails: dict[str, QPixmap] = {}
-        self._wanted: list[ImageRecord] = []
+        self.thumbnails: Thumbnails[str] = Thumbnails(session, self, "thumbnail", self._arrived)
+        self._items: dict[str, QListWidgetItem] = {}  # of every image that was ever listed
+        self._listed: list[str] = []
+        self._records: dict[str, ImageRecord] = {}  # of those listed
+        self._described: dict[str, tuple[str, str, bool, str]] = {}  # what each item tells
         self.filter = QComboBox()
         self.filter.addItems(["all images", *STATES])
         self.filter.setToolTip("Show only images in this state")
@@ -72,78 +74,94 @@ class ImageStrip(QWidget):
         self.refresh()
 
     def _forget(self) -> None:
-        self.thumbnails.clear()
+        """Another project."""
+        self.list.clear()
+        self._items, self._listed, self._described = {}, [], {}
+        self.thumbnails.forget()
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the images of the chosen state."""
-        records = self._session.records()
+        """Show the images of the chosen state; what is shown already costs nothing."""
+        records, project = self._session.records(), self._session.project
         wanted = self.filter.currentText()
-        shown = [r for r in records if self.filter.currentIndex() <= 0 or r.state == wanted]
+        shown = {r.name: r for r in records if self.filter.currentIndex() <= 0 or r.state == wanted}
         accepted = sum(r.state == "accepted" for r in records)
         self._count.setText(f"{accepted} of {len(records)} accepted" if records else "no images")
         self.worst.setChecked(bool(self._session.worst_first.found))
         self.worst.setEnabled(bool(records))
-        self.list.clear()
-        for record in shown:
-            item = QListWidgetItem(record.name.rsplit("/", 1)[-1])
-            item.setData(Qt.ItemDataRole.UserRole, record.name)
-            quality = self._session.worst_first.words(record.name)
-            size = f"{record.shape[1]} × {record.shape[0]} pixels"
-            item.setToolTip(", ".join(part for part in (f"{record.name}: {record.state}", size, quality) if part))
-            item.setIcon(self._icon(record))
-            self.list.addItem(item)
-        self._wanted = [r for r in shown if r.name not in self.thumbnails]
+        self._records = shown
+        self._list(list(shown))
+        for record in shown.values():
+            self._describe(record)
+        most = _ICON.height() - _BAR, _ICON.width()
+        self.thumbnails.want({n: partial(thumbnail, project, r, most) for n, r in shown.items()} if project else {})
         self._mark_current()
-        self._next_thumbnail()
 
-    def _icon(self, record: ImageRecord) -> QIcon:
-        pixmap = QPixmap(_ICON)
-        pixmap.fill(QColor("#30343a"))
-        painter = QPainter(pixmap)
-        picture = self.thumbnails.get(record.name)
-        if picture is not None:
-            at = (_ICON.width() - picture.width()) // 2, (_ICON.height() - 5 - picture.height()) // 2
-            painter.drawPixmap(max(0, at[0]), max(0, at[1]), picture)
-        painter.fillRect(0, _ICON.height() - 5, _ICON.width(), 5, QColor(COLOURS[record.state]))
-        painter.end()
-        made = QIcon(pixmap)
-        made.addPixmap(pixmap, QIcon.Mode.Selected)  # without the selection's tint
-        return made
-
-    def _next_thumbnail(self) -> None:
-        """One at a time, when nothing else runs."""
-        project = self._session.project
-        if not self._wanted or project is None:
+    def _list(self, names: list[str]) -> None:
+        """These images in this order: only what came or went is touched, where the order of the others is the same."""
+        if names == self._listed:
             return
-        record = self._wanted[0]
+        common = set(names) & set(self._listed)
+        if [n for n in names if n in common] != [n for n in self._listed if n in common]:
+            common = set()
+        for row in reversed(range(len(self._listed))):
+            if self._listed[row] not in common:
+                self.list.takeItem(row)
+        for row, name in enumerate(names):
+            if name not in common:
+                self.list.insertItem(row, self._item(name))
+        self._listed = names
 
-        def work(job: Job[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-            return thumbnail(project, record, (_ICON.height() - 5, _ICON.width()))
+    def _item(self, name: str) -> QListWidgetItem:
+        if name not in self._items:
+            item = QListWidgetItem(name.rsplit("/", 1)[-1])
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            self._items[name] = item
+        return self._items[name]
 
-        job = self._session.start(work, "thumbnail", "thumbnails", Priority.IDLE)
-        self._session.when_done(job, lambda pixels: self._got(record, pixels))
+    def _describe(self, record: ImageRecord) -> None:
+        """State, quality and thumbnail of an image, where they are news."""
+        name, item = record.name, self._items[record.name]
+        quality, picture = self._session.worst_first.words(name), self.thumbnails.pictures.get(name)
+        said = record.state, quality, picture is not None, self.thumbnails.refused.get(name, "")
+        if self._described.get(name) == said:
+            return
+        self._described[name] = said
+        size = f"{record.shape[1]} × {record.shape[0]} pixels"
+        parts = (f"{name}: {record.state}", size, quality, self.thumbnails.refused.get(name, ""))
+        item.setToolTip(", ".join(part for part in parts if part))
+        item.setIcon(_plain(record.state) if picture is None else untinted(_with_bar(picture, record.state)))
 
-    def _got(self, record: ImageRecord, pixels: NDArray[Any]) -> None:
-        if self._wanted and self._wanted[0] is record:
-            h, w = pixels.shape[:2]
-            image = QImage(pixels.tobytes(), w, h, 3 * w, QImage.Format.Format_RGB888)
-            self.thumbnails[record.name] = QPixmap.fromImage(image)
-            for row in range(self.list.count()):
-                item = self.list.item(row)
-                if item is not None and item.data(Qt.ItemDataRole.UserRole) == record.name:
-                    item.setIcon(self._icon(record))
-            self._wanted = self._wanted[1:]
-            self._next_thumbnail()
+    def _arrived(self, name: str) -> None:
+        if name in self._records:
+            self._describe(self._records[name])
 
     def _mark_current(self) -> None:
-        for row in range(self.list.count()):
-            item = self.list.item(row)
-            if item is not None and item.data(Qt.ItemDataRole.UserRole) == self._session.name:
-                self.list.setCurrentItem(item)
-                self.list.scrollToItem(item)
+        item = self._items.get(self._session.name)
+        if item is not None and self._session.name in self._records:
+            self.list.setCurrentItem(item)
+            self.list.scrollToItem(item)
 
     def _clicked(self, item: QListWidgetItem) -> None:
         name = item.data(Qt.ItemDataRole.UserRole)
         if name != self._session.name:
             self._session.open(name)
+
+
+def _with_bar(picture: QPixmap | None, state: str) -> QPixmap:
+    """A thumbnail, or none yet, over the bar of a state's colour."""
+    pixmap = QPixmap(_ICON)
+    pixmap.fill(QColor("#30343a"))
+    painter = QPainter(pixmap)
+    if picture is not None:
+        at = (_ICON.width() - picture.width()) // 2, (_ICON.height() - _BAR - picture.height()) // 2
+        painter.drawPixmap(max(0, at[0]), max(0, at[1]), picture)
+    painter.fillRect(0, _ICON.height() - _BAR, _ICON.width(), _BAR, QColor(COLOURS[state]))
+    painter.end()
+    return pixmap
+
+
+@cache
+def _plain(state: str) -> QIcon:
+    """The icon of every image without a thumbnail, shared."""
+    return untinted(_with_bar(None, state))

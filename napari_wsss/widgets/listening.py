@@ -1,12 +1,15 @@
-"""Signals of the session to widgets that may be gone tomorrow."""
+"""Signals of the session, and answers to what it was asked, to widgets that may be gone tomorrow."""
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from psygnal import SignalInstance
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 _waiting: set[Callable[[], None]] = set()
@@ -27,12 +30,36 @@ def when_destroyed(widget: QWidget, call: Callable[[], object]) -> None:
 
 def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) -> None:
     """Connect a widget's method until Qt deletes the widget; does not keep it alive."""
-    signal.connect(slot)
-    method = weakref.WeakMethod(slot)
+    method, most = weakref.WeakMethod(slot), len(inspect.signature(slot).parameters)
 
-    def disconnect() -> None:
+    def call(*arguments: Any) -> None:
         alive = method()
         if alive is not None:
-            signal.disconnect(alive, missing_ok=True)
+            while_alive(alive.__self__, alive)(*arguments[:most])  # type: ignore[attr-defined]
 
-    when_destroyed(widget, disconnect)
+    signal.connect(call)
+    when_destroyed(widget, lambda: signal.disconnect(call, missing_ok=True))
+
+
+def while_alive(widget: QWidget, what: Callable[..., Any]) -> Callable[..., None]:
+    """The same function, doing nothing once Qt has deleted the widget; nor is it deleted in the middle of a call.
+
+    A dock that was closed belongs to Python. Its garbage collection, which may come at any line, would delete the
+    dock with all widgets in it, unless somebody holds it.
+    """
+
+    def call(*arguments: Any) -> None:
+        if isalive(widget):  # type: ignore[no-untyped-call]
+            held = _above(widget)
+            what(*arguments)
+            del held
+
+    return call
+
+
+def _above(widget: QObject) -> list[QObject]:
+    """The widget and all that it lies in."""
+    held = [widget]
+    while (parent := held[-1].parent()) is not None:
+        held.append(parent)
+    return held

@@ -49,9 +49,10 @@ class MapEditing(QWidget):
         self._arrange()
         for signal in (
             self._session.class_changed, self._session.results_changed, self._session.image_opened,
-            self._session.project_changed, self._session.seeds_changed,
+            self._session.project_changed, self._session.seeds_changed, self._session.classes_changed,
         ):  # fmt: skip
             listen(self, signal, self.refresh)
+        listen(self, binding.turns.done, self.refresh)
         self.follow.setChecked(True)
         self.restyle()
         self.refresh()

@@ -22,7 +22,7 @@ from napari_wsss.session.opened import Opened
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.viewer.sight import single_shot
 from napari_wsss.widgets.icons import swatch
-from napari_wsss.widgets.listening import listen
+from napari_wsss.widgets.listening import listen, while_alive
 from napari_wsss.widgets.object_list import ObjectList
 from napari_wsss.widgets.parts import fit_height, table
 
@@ -65,7 +65,7 @@ class Objects(QWidget):
             self.list.show_items([], "px")
             self.table.setRowCount(0)
         elif self.isVisible():
-            self._count(opened, lambda found: self._show(*found))
+            self._count(opened, while_alive(self, lambda found: self._show(*found)))
 
     def _count(self, opened: Opened, then: Callable[[tuple[list[counts.Row], list[counts.Item]]], None]) -> None:
         classes, size = self._session.classes, opened.pixel_size

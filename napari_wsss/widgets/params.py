@@ -1,4 +1,4 @@
-"""A method's typed parameters as a form, with the class docstring's words as tooltips."""
+"""A method's typed parameters as a form, the class docstring's words as tooltips; loaded off the window's thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from magicgui.widgets import Container, create_widget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_wsss import registry
+from napari_wsss.compute import Job, Priority
+from napari_wsss.errors import WsssError
+from napari_wsss.session import Session
+from napari_wsss.widgets.listening import listen, while_alive
 
 
 def documented(method: type[Any]) -> dict[str, str]:
@@ -58,3 +63,68 @@ def form(kind: str, name: str, given: Mapping[str, Any], changed: Callable[[str,
         widget.changed.connect(lambda value, of=field.name: changed(of, value))
         widgets.append(widget)
     return Container(widgets=widgets, labels=True)
+
+
+class MethodSettings(QWidget):
+    """Parameters of the project's method of a kind, folded away until asked for; what is changed is written at once.
+
+    Attributes
+    ----------
+    form : Container or None
+        The parameters; None while folded, and while the method is being loaded: it brings torch, so that this is done
+        in the torch thread.
+    """
+
+    def __init__(self, session: Session, kind: str) -> None:
+        super().__init__()
+        self._session, self._kind = session, kind
+        self._wanted = ""
+        self.form: Container[Any] | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.hide()
+        listen(self, session.project_changed, self._again)
+
+    def unfold(self, name: str) -> None:
+        """Show the parameters of this method instead of what is shown."""
+        self.fold()
+        if not name or self._session.project is None:
+            return
+        self._wanted, kind = name, self._kind
+
+        def work(job: Job[Any]) -> Any:
+            return registry.load(kind, name)
+
+        job = self._session.start(work, f"settings of {kind}", f"loading {name}", Priority.CLICK)
+        self._session.when_done(job, while_alive(self, lambda _: self._show(name)))
+
+    def fold(self) -> None:
+        """Show nothing."""
+        self._wanted, self.form = "", None
+        while (item := self._column.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.hide()
+
+    def _again(self) -> None:
+        """Another project has other values."""
+        self.unfold(self._wanted)
+
+    def _show(self, name: str) -> None:
+        if name != self._wanted or self.form is not None:
+            return
+        given = self._session.the_project().settings.params.get(name, {})
+        try:
+            self.form = form(self._kind, name, given, lambda parameter, value: self._set(name, parameter, value))
+        except WsssError as error:
+            self._session.failed.emit(str(error))
+            return
+        self._column.addWidget(self.form.native if len(self.form) else QLabel("this method has no settings"))
+        self.show()
+
+    def _set(self, method: str, parameter: str, value: Any) -> None:
+        params = {k: dict(v) for k, v in self._session.the_project().settings.params.items()}
+        params.setdefault(method, {})[parameter] = value
+        self._session.save_settings(params=params)

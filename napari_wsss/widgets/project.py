@@ -89,7 +89,7 @@ class ProjectBar(QWidget):
     def _add_layer(self) -> None:
         layer = self._binding.viewer.layers.selection.active
         if isinstance(layer, Image):
-            self._binding.adopt(layer)
+            self._binding.adoption.adopt(layer)
         else:
             self._session.failed.emit("Select an image layer first.")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -20,7 +17,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_wsss.compute import Job, Priority
 from napari_wsss.session.opened import around_region
 from napari_wsss.types import Region
 from napari_wsss.viewer.binding import Binding
@@ -28,6 +24,7 @@ from napari_wsss.viewer.keys import shown
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.parts import method_combo, tool_button
+from napari_wsss.widgets.thumbnails import Thumbnails, untinted
 
 _ICON = QSize(44, 44)
 _ROWS = 4
@@ -41,8 +38,7 @@ class QueueList(QWidget):
         super().__init__()
         self._binding, self._session = binding, binding.session
         self._queue = self._session.queue
-        self._crops: dict[int, QPixmap] = {}
-        self._wanted: list[Region] = []
+        self.crops: Thumbnails[int] = Thumbnails(self._session, self, "crop", self._show_crop)
         self._listed: list[int] = []
         self.strategy = method_combo("acquisition")
         self.strategy.setCurrentText(self._queue.strategy)
@@ -70,6 +66,7 @@ class QueueList(QWidget):
         listen(self, self._queue.changed, self.refresh)
         for signal in (self._session.work_changed, self._session.class_changed, self._session.project_changed):
             listen(self, signal, self._enable)
+        listen(self, self._session.project_changed, self._forget)
         self.restyle()
         self.refresh()
 
@@ -77,7 +74,7 @@ class QueueList(QWidget):
         button = QPushButton(f"{text}  {shown(key)}")
         button.setToolTip(f"{tip}  [{shown(key)}]; Ctrl+Z takes it back")
         button.setIconSize(QSize(16, 16))
-        button.clicked.connect(_says(self._queue.answer, said))
+        button.clicked.connect(lambda _: self._queue.answer(said))
         return button
 
     def _arrange(self) -> None:
@@ -102,6 +99,12 @@ class QueueList(QWidget):
         for button, name in ((self.accept, "accept"), (self.skip, "skip")):
             button.setIcon(icon(name, theme))
 
+    def _forget(self) -> None:
+        """Another project: the same numbers are other regions."""
+        self.crops.forget()
+        self._listed = []
+        self.refresh()
+
     def refresh(self) -> None:
         """Show what waits, in its order."""
         waiting = self._queue.waiting
@@ -118,18 +121,17 @@ class QueueList(QWidget):
 
     def _fill(self, waiting: tuple[Region, ...]) -> None:
         self._listed = [r.id for r in waiting]
-        self._crops = {number: crop for number, crop in self._crops.items() if number in self._listed}
         self.list.clear()
         for region in waiting:
             item = QListWidgetItem(f"{region.image.rsplit('/', 1)[-1]}\n{in_short(region)}")
             item.setToolTip(f"{region.image}, region {region.id}: {region.why} ({region.strategy})")
             item.setData(Qt.ItemDataRole.UserRole, region.id)
             item.setSizeHint(QSize(50, _ICON.height() + 8))
-            if region.id in self._crops:
-                item.setIcon(untinted(self._crops[region.id]))
             self.list.addItem(item)
-        self._wanted = [r for r in waiting if r.id not in self._crops]
-        self._next_crop()
+            self._show_crop(region.id)
+        project = self._session.project
+        side = 2 * _ICON.width()
+        self.crops.want({r.id: partial(around_region, project, r, side) for r in waiting} if project else {})
 
     def _enable(self) -> None:
         session, project = self._session, self._session.project
@@ -144,44 +146,13 @@ class QueueList(QWidget):
         number = item.data(Qt.ItemDataRole.UserRole)
         self._queue.go(next(r for r in self._queue.waiting if r.id == number))
 
-    # ------------------------------------------------------------------ thumbnails
-
-    def _next_crop(self) -> None:
-        """One at a time, when nothing else runs."""
-        project = self._session.project
-        if not self._wanted or project is None:
-            return
-        region = self._wanted[0]
-
-        def work(job: Job[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-            return around_region(project, region, 2 * _ICON.width())
-
-        job = self._session.start(work, "crop", "thumbnails", Priority.IDLE)
-        self._session.when_done(job, lambda pixels: self._got(region, pixels))
-
-    def _got(self, region: Region, pixels: NDArray[Any]) -> None:
-        if not self._wanted or self._wanted[0] is not region:
-            return
-        h, w = pixels.shape[:2]
-        crop = QPixmap.fromImage(QImage(pixels.tobytes(), w, h, 3 * w, QImage.Format.Format_RGB888))
-        self._crops[region.id] = crop
-        if region.id in self._listed:
-            self.list.item(self._listed.index(region.id)).setIcon(untinted(crop))  # type: ignore[union-attr]
-        self._wanted = self._wanted[1:]
-        self._next_crop()
-
-
-def untinted(picture: QPixmap) -> QIcon:
-    """An icon that looks the same where its row is chosen."""
-    made = QIcon(picture)
-    made.addPixmap(picture, QIcon.Mode.Selected)
-    return made
+    def _show_crop(self, number: int) -> None:
+        if number in self._listed and number in self.crops.pictures:
+            item = self.list.item(self._listed.index(number))
+            if item is not None:
+                item.setIcon(untinted(self.crops.pictures[number]))
 
 
 def in_short(region: Region) -> str:
     """The reason without its figures, which the tooltip has."""
     return region.why.partition(";")[0]
-
-
-def _says(answer: Callable[[Any], None], said: str) -> Callable[[], None]:
-    return lambda: answer(said)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QToolButton,
     QVBoxLayout,
@@ -19,14 +15,13 @@ from qtpy.QtWidgets import (
 
 from napari_wsss import registry
 from napari_wsss.choices import DEFAULTS, KIND, STAGES, StageName
-from napari_wsss.errors import WsssError
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.viewer.keys import shown
 from napari_wsss.viewer.layers import Role
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
-from napari_wsss.widgets.params import form
-from napari_wsss.widgets.parts import tool_button
+from napari_wsss.widgets.params import MethodSettings
+from napari_wsss.widgets.parts import method_combo, tool_button
 
 _TITLES: dict[StageName, str] = {"cam": "Maps", "pseudo": "Pseudo-labels", "refine": "Refined"}
 _LAYER: dict[StageName, Role] = {"cam": "cam", "pseudo": "pseudo", "refine": "refined"}
@@ -41,7 +36,7 @@ class Stages(QWidget):
         self.methods: dict[StageName, QComboBox] = {}
         self.shown: dict[StageName, QCheckBox] = {}
         self._gears: dict[StageName, QToolButton] = {}
-        self._forms: dict[StageName, QWidget] = {}
+        self.settings: dict[StageName, MethodSettings] = {}
         self._grid = QGridLayout()
         self._grid.setSpacing(3)
         self._grid.setColumnStretch(1, 1)
@@ -69,6 +64,7 @@ class Stages(QWidget):
         for signal in (self._session.project_changed, self._session.image_opened, self._session.results_changed):
             listen(self, signal, self.refresh)
         listen(self, self._session.work_changed, self.refresh)
+        listen(self, binding.turns.done, self.refresh)
         self.restyle()
         self.refresh()
 
@@ -76,16 +72,15 @@ class Stages(QWidget):
         shown = QCheckBox(_TITLES[stage])
         shown.setToolTip("Show what this stage made of the image")
         shown.clicked.connect(lambda on, of=stage: self._show(of, on))
-        method = QComboBox()
-        for name in registry.names(KIND[stage]):
-            method.addItem(name)
-            method.setItemData(method.count() - 1, registry.summary(KIND[stage], name), 3)  # tooltip
+        method = method_combo(KIND[stage])
         method.activated.connect(lambda _, of=stage: self._choose(of))
         gear = tool_button(tip="Settings of the method", checkable=True)
         gear.toggled.connect(lambda on, of=stage: self._unfold(of, on))
         self.shown[stage], self.methods[stage], self._gears[stage] = shown, method, gear
         for column, widget in enumerate((shown, method, gear)):
             self._grid.addWidget(widget, row, column)
+        self.settings[stage] = MethodSettings(self._session, KIND[stage])
+        self._grid.addWidget(self.settings[stage], row + 1, 0, 1, 3)
 
     def restyle(self) -> None:
         """The theme changed."""
@@ -120,42 +115,11 @@ class Stages(QWidget):
         self._binding.previews.show_maps()
 
     def _choose(self, stage: StageName) -> None:
-        project = self._session.the_project()
-        use = {**project.settings.use, stage: self.methods[stage].currentText()}
-        self._save(use=use)
-        if self._gears[stage].isChecked():
-            self._unfold(stage, True)
+        use = self._session.the_project().settings.use
+        self._session.save_settings(use={**use, stage: self.methods[stage].currentText()})
+        self._unfold(stage, self._gears[stage].isChecked())
         self.refresh()
 
     def _unfold(self, stage: StageName, on: bool) -> None:
         """Show or hide the method's parameters below its row."""
-        old = self._forms.pop(stage, None)
-        if old is not None:
-            self._grid.removeWidget(old)
-            old.deleteLater()
-        project = self._session.project
-        if not on or project is None:
-            return
-        name = self.methods[stage].currentText()
-        try:
-            made = form(KIND[stage], name, project.settings.params.get(name, {}), lambda p, v: self._set(name, p, v))
-        except (WsssError, ImportError) as error:
-            self._session.failed.emit(str(error))
-            return
-        widget: QWidget = made.native
-        if not len(made):
-            widget = QLabel("this method has no settings")
-        self._forms[stage] = widget
-        self._grid.addWidget(widget, 2 * STAGES.index(stage) + 1, 0, 1, 3)
-
-    def _set(self, method: str, parameter: str, value: Any) -> None:
-        params = {k: dict(v) for k, v in self._session.the_project().settings.params.items()}
-        params.setdefault(method, {})[parameter] = value
-        self._save(params=params)
-
-    def _save(self, **changes: Any) -> None:
-        project = self._session.the_project()
-        try:
-            project.save_settings(replace(project.settings, **changes))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
+        self.settings[stage].unfold(self.methods[stage].currentText() if on else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
@@ -15,14 +14,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_wsss import registry
-from napari_wsss.compute import Job, Priority
-from napari_wsss.errors import WsssError
 from napari_wsss.viewer.binding import Binding
 from napari_wsss.widgets.curve import CurvePlot
 from napari_wsss.widgets.icons import icon
 from napari_wsss.widgets.listening import listen
-from napari_wsss.widgets.params import form
+from napari_wsss.widgets.params import MethodSettings
 from napari_wsss.widgets.parts import method_combo, tool_button
 
 _OWN = "the project's encoder"
@@ -62,7 +58,7 @@ class TrainingPanel(QWidget):
         self.curve = CurvePlot(str(binding.viewer.theme))
         self.words = QLabel()
         self.words.setWordWrap(True)
-        self._form: QWidget | None = None
+        self.settings = MethodSettings(self._session, "segmenters")
         self._arrange()
         listen(self, trainer.changed, self.refresh)
         for signal in (self._session.project_changed, self._session.work_changed, self._session.results_changed):
@@ -81,6 +77,7 @@ class TrainingPanel(QWidget):
             self._grid.addWidget(title, row, 0)
             self._grid.addWidget((self.segmenter, self.encoder, self.minutes)[row], row, 1)
         self._grid.addWidget(self.gear, 0, 2)
+        self._grid.addWidget(self.settings, 3, 0, 1, 3)
         buttons = QHBoxLayout()
         buttons.setSpacing(3)
         for button in (self.start, self.pause, self.stop):
@@ -151,45 +148,7 @@ class TrainingPanel(QWidget):
         self.encoder.setCurrentIndex(0)
         self._wish()
         self.refresh()
-        if self.gear.isChecked():
-            self._unfold(True)
-
-    # ------------------------------------------------------------------ the segmenter's parameters
+        self._unfold(self.gear.isChecked())
 
     def _unfold(self, on: bool) -> None:
-        """Show or hide the parameters; the method is imported in the torch thread, for it brings torch."""
-        if self._form is not None:
-            self._form.hide()
-            self._grid.removeWidget(self._form)
-            self._form.deleteLater()
-            self._form = None
-        if not on or self._session.project is None:
-            return
-        name = self.segmenter.currentText()
-
-        def work(job: Job[Any]) -> Any:
-            return registry.load("segmenters", name)
-
-        job = self._session.start(work, "segmenter", f"loading {name}", Priority.CLICK)
-        self._session.when_done(job, lambda _: self._show_form(name))
-
-    def _show_form(self, name: str) -> None:
-        if not self.gear.isChecked() or self.segmenter.currentText() != name or self._form is not None:
-            return
-        given = self._session.the_project().settings.params.get(name, {})
-        try:
-            made = form("segmenters", name, given, lambda parameter, value: self._set(name, parameter, value))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
-            return
-        self._form = made.native
-        self._grid.addWidget(self._form, 3, 0, 1, 3)
-
-    def _set(self, method: str, parameter: str, value: Any) -> None:
-        project = self._session.the_project()
-        params = {k: dict(v) for k, v in project.settings.params.items()}
-        params.setdefault(method, {})[parameter] = value
-        try:
-            project.save_settings(replace(project.settings, params=params))
-        except WsssError as error:
-            self._session.failed.emit(str(error))
+        self.settings.unfold(self.segmenter.currentText() if on else "")

@@ -60,6 +60,7 @@ class Person:
             lambda: (
                 not s.is_opening
                 and s.working.work is None
+                and not self.binding.turns.waiting
                 and not (s.opened and s.opened.draft and not s.opened.draft.answered)
             ),
             "at rest",

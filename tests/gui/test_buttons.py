@@ -96,8 +96,11 @@ def test_buttons_of_the_stages(working: Person):
     person, stages = working, working.dock.stages
     for stage, gear in stages._gears.items():
         person.press(gear)
-        assert stage in stages._forms, stage
+        settings = stages.settings[stage]
+        person.wait(lambda settings=settings: settings.form is not None, f"the settings of {stage}")
+        assert settings.isVisible()
         person.press(gear)
+        assert not settings.isVisible()
     box = stages.methods["refine"]
     box.setFocus()
     box.setCurrentText("walker")

@@ -42,6 +42,11 @@ def test_a_class_is_described_in_words_for_text_maps(opened: Person):
     opened.key(Qt.Key.Key_2)
     assert words.text() == "round bright body, nucleus"
     opened.shot("class-words")
+    opened.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert on_disk(opened)[0][2].phrases == ()
+    assert words.text() == ""
+    opened.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert words.text() == "round bright body, nucleus"
 
 
 def test_a_class_is_renamed_and_recoloured_everywhere(opened: Person, monkeypatch: pytest.MonkeyPatch):
@@ -62,6 +67,10 @@ def test_a_class_is_renamed_and_recoloured_everywhere(opened: Person, monkeypatc
         colour = person.binding.layer(role).colormap.map(2)
         assert tuple(round(float(v) * 255) for v in colour[:3]) == (0x12, 0xAB, 0x34)
     assert person.binding.layer("accepted").metadata["classes"][2] == "nucleus"
+    for _ in range(2):
+        person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert on_disk(person)[0][2].name == table.item(1, 1).text() == "object"
+    assert person.binding.layer("accepted").metadata["colours"][2] == on_disk(person)[0][2].colour != "#12ab34"
 
 
 def test_tags_go_round_by_clicks_and_are_taken_back(opened: Person):

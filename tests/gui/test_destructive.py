@@ -17,7 +17,7 @@ from napari_wsss.project import Project
 from napari_wsss.types import Point
 from napari_wsss.viewer.layers import role_of
 from napari_wsss.widgets.dock import Dock
-from tests.gui.hands import Person
+from tests.gui.hands import LEFT, RIGHT, Person
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 NAMES = ("a.tif", "b.tif", "c.tif")
@@ -157,3 +157,23 @@ def test_a_cancelled_run_keeps_what_was_finished_and_says_so(at_work: Person, fo
     person.press(person.dock.stages.run_all)
     person.rest()
     assert finished(folder) == set(NAMES)
+
+
+def test_what_is_no_label_does_not_stay_in_sight(person: Person, folder: Path):
+    person.session.open_project(folder)
+    person.opened("a.tif")
+    points, marks = person.binding.layer("points"), points_on_disk(folder)["a.tif"]
+    person.press(person.dock.tools.buttons["point"])
+    for at, button in (((40, 40), RIGHT), ((-3, 40), LEFT)):
+        person.click(*at, button=button)
+        person.rest()
+        assert len(points.data) == len(marks), person.told
+    assert [line.partition(",")[0] for line in person.told[-2:]] == [
+        "First click the object",
+        "That is outside the image.",
+    ]
+    person.press(person.dock.tools.buttons["box"])
+    person.drag((-4, 40), (-2, 60))
+    person.rest()
+    assert len(person.binding.layer("boxes").data) == 0
+    assert points_on_disk(folder)["a.tif"] == marks

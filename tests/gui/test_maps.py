@@ -61,6 +61,14 @@ def test_sliders_show_their_seeds_at_once_and_are_kept(mapped: Person):
     person.rest()
     assert np.array_equal(seeds.data, person.session.opened.cam.seeds)
     assert maps._texts[0].text() == "auto"
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.rest()
+    assert person.session.project.classes[2].thresholds == (0.25, 0.61)
+    assert maps._texts[1].text() == "0.61"
+    assert maps.high.value() == 61
+    person.wait(lambda: np.array_equal(seeds.data == 2, scores >= np.float32(0.61)), "the seeds of the thresholds")
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert person.session.project.classes[2].thresholds is None
 
 
 def test_a_painted_seed_is_a_stroke_of_the_person(mapped: Person):
@@ -105,3 +113,23 @@ def test_doubts_are_shown_when_asked_for(mapped: Person):
     person.shot("doubts-light")
     person.press(person.dock.maps.shown["contradictions"])
     assert not person.binding.layer("contradictions").visible
+
+
+def test_strokes_are_drawn_while_seeds_are_hidden_and_are_there_when_they_are_shown(mapped: Person):
+    person, s = mapped, mapped.session
+    seeds = person.binding.layer("seeds")
+    assert not seeds.visible
+    flat = person.viewer.window._qt_viewer.viewerButtons.ndisplayButton
+    for _ in range(2):  # to three dimensions and back: napari forgets its pictures of hidden layers
+        person.press(flat)
+    person.rest()
+    person.press(person.dock.tools.buttons["scribble"])
+    person.drag((100, 40), (100, 80))
+    person.rest()
+    assert s.opened.scribbles[100, 60] == 2
+    person.press(person.dock.maps.shown["seeds"])
+    person.rest()
+    assert seeds.data[100, 60] == 2
+    person.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.rest()
+    assert np.array_equal(seeds.data, s.opened.cam.seeds)

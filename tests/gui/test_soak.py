@@ -14,11 +14,13 @@ import numpy as np
 import psutil
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage.io import imsave
 
 from napari_wsss.drawing import nuclei
 from napari_wsss.project import Project
+from napari_wsss.project.settings import read_settings
 from napari_wsss.session.opened import borders
 from napari_wsss.types import Point
 from napari_wsss.viewer.layers import role_of
@@ -41,6 +43,7 @@ OFTEN = {
     "click": 30, "not": 10, "accept": 14, "undo": 14, "redo": 6, "reject": 4, "paint": 5, "erase": 3, "scribble": 5,
     "box": 3, "block": 2, "next": 4, "previous": 4, "first class": 2, "second class": 4, "hover": 4,
     "delete a layer": 3, "run": 1, "cancel": 2, "accept image": 1, "new dock": 1, "new window": 1,
+    "words": 2, "tag": 2, "settings": 1,
 }  # fmt: skip
 
 
@@ -102,8 +105,6 @@ class Day:
             layers.remove(self.random.choice(ours))
 
     def hover(self) -> None:
-        from qtpy.QtTest import QTest
-
         self.take("point")
         QTest.mouseMove(self.person.canvas, self.person.place(*self.somewhere()))
 
@@ -119,6 +120,22 @@ class Day:
     def accept_image(self) -> None:
         if self.person.dock.stages.accept_image.isEnabled():
             self.person.press(self.person.dock.stages.accept_image)
+
+    def words(self) -> None:
+        line = self.person.dock.classes.words
+        line.setFocus()
+        line.selectAll()
+        QTest.keyClicks(line, self.random.choice(("round", "dark, round", "long", "")))
+        QTest.keyClick(line, Qt.Key.Key_Return)
+
+    def tag(self) -> None:
+        table = self.person.dock.classes.table
+        QTest.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.item(1, 2)).center())
+
+    def settings(self) -> None:
+        gear = self.random.choice(list(self.person.dock.stages._gears.values()))
+        if gear.isEnabled():
+            self.person.press(gear)
 
     def new_dock(self) -> None:
         from napari_wsss.widgets.dock import Dock
@@ -149,6 +166,8 @@ class Day:
         negative = [c for c in opened.draft.clicks if not c.positive] if opened.draft else []
         places = [(m.y, m.x) for m in said if isinstance(m, Point)] + [(c.y, c.x) for c in negative]
         assert sorted(map(tuple, layers["points"].data.astype(int).tolist())) == sorted(places)
+        assert opened.tags == s.project.labels(name).tags
+        assert read_settings(self.folder).classes.items == s.classes
         scribbles = binding.shown_layer("scribbles")
         assert scribbles is None or np.array_equal(scribbles.data, opened.scribbles)
 

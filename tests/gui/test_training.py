@@ -65,11 +65,11 @@ def test_a_segmenter_is_trained_paused_and_gone_on_with_from_the_dock(trainee: P
     choose(person, panel.segmenter, "frozen")
     assert panel.encoder.isVisible()
     person.press(panel.gear)
-    person.wait(lambda: panel._form is not None, "the segmenter's parameters")
+    person.wait(lambda: panel.settings.form is not None, "the segmenter's parameters")
     person.rest()
     person.shot("training-settings")
     person.press(panel.gear)
-    assert panel._form is None
+    assert panel.settings.form is None
     person.press(panel.start)
     person.wait(lambda: trainer.state == "starting", "starting", TRAINING)
     assert not panel.start.isEnabled()

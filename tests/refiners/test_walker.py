@@ -87,6 +87,15 @@ def test_a_prior_that_lies_beside_the_object_is_moved_onto_it():
     assert after > 0.99
 
 
+def test_an_accepted_object_does_not_flow_over_its_border():
+    grey = np.full((1, *SHAPE), 0.5, np.float32) + np.random.default_rng(0).normal(0, 0.02, SHAPE).astype(np.float32)
+    accepted = np.where(disc(r=6) | disc(x=50, r=6), 2, 0).astype(np.uint16)
+    said = WeakLabels(marks=(Box(0, 0, 2, 64, 1, True),), mask=accepted)
+    p = np.stack([accepted == 0, accepted == 2, np.zeros(SHAPE)]) * 0.8 + 0.1
+    answer = refine(grey, said, pseudo_of(p / p.sum(0)))
+    assert np.array_equal(answer, np.where(accepted == 2, 2, 1))
+
+
 def test_a_prior_that_says_the_same_everywhere_stays_without_hints():
     prior = torch.tensor([0.5, 0.3, 0.2]).view(3, 1, 1).expand(3, *SHAPE)
     colours = torch.tensor(noisy(disc()))

@@ -64,8 +64,11 @@ class Hand:
 
     def rest(self) -> None:
         """Until nothing is asked, opened, looked at or running."""
-        s = self.session
-        self.until(lambda: not s.is_opening and s.working.work is None and not self.is_asking, "at rest")
+        s, turns = self.session, binding_of(self.viewer).turns
+        self.until(
+            lambda: not (s.is_opening or s.working.work or self.is_asking or turns.waiting),
+            "at rest",
+        )
         idle = s.thread.start(lambda job: None, priority=Priority.IDLE)
         self.until(idle.done, "the torch thread has nothing to do")
         self.pause(0.05)

@@ -1,4 +1,4 @@
-"""``python -m napari_wsss.driving TASK.json``: one measurement in a window of its own; figures as JSON on stdout.
+"""One measurement in a window of its own: ``python -m napari_wsss.widgets.driving TASK.json``; figures as JSON.
 
 The task says ``part`` (clicks, pauses or usable), ``path`` (image or project) and what else the part needs.
 """
@@ -19,7 +19,7 @@ def usable(task: dict[str, Any]) -> dict[str, Any]:
     """Seconds from ``task["started"]`` (``time.time``) until the image is drawn, the dock shown and the loop idle."""
     from qtpy.QtCore import QTimer
 
-    from napari_wsss.driving.hand import Hand
+    from napari_wsss.widgets.driving.hand import Hand
     from napari_wsss.widgets.opening import open_with_dock
 
     found: dict[str, Any] = {}
@@ -47,12 +47,12 @@ def in_window(task: dict[str, Any]) -> dict[str, Any]:
     """Clicks or pauses, in a window that is open already and has looked at its image."""
     import napari
 
-    from napari_wsss.driving.clicks import click_all
-    from napari_wsss.driving.hand import Hand
-    from napari_wsss.driving.pauses import pauses
     from napari_wsss.project import Project
     from napari_wsss.session import scratch
     from napari_wsss.viewer.opening import is_project, show
+    from napari_wsss.widgets.driving.clicks import click_all
+    from napari_wsss.widgets.driving.hand import Hand
+    from napari_wsss.widgets.driving.pauses import pauses
     from napari_wsss.widgets.opening import add_dock
 
     path = Path(task["path"])

@@ -10,8 +10,8 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from napari_wsss.driving.hand import CONTROL, RIGHT, Hand
 from napari_wsss.viewer.bound import binding_of
+from napari_wsss.widgets.driving.hand import CONTROL, RIGHT, Hand
 
 Seconds = dict[str, list[float]]
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from qtpy.QtCore import Qt, QTimer
 
 from napari_wsss.choices import STAGES
 from napari_wsss.compute import Priority
-from napari_wsss.driving.hand import Hand
+from napari_wsss.widgets.driving.hand import Hand
 
 _TICK = 5  # ms
 _AFTER = (0.1, 0.4, 0.9, 1.7)  # seconds until Cancel
@@ -82,7 +79,7 @@ def pauses(hand: Hand, training: float) -> dict[str, float]:
     session.working.run(STAGES)
     found["stages"] = while_it(hand, lambda: session.working.work is None, "all stages done")
     if session.project is not None and training:
-        found["training"] = beside(hand, session.project.folder, training)
+        found["training"] = beside(hand, training)
     return found
 
 
@@ -97,12 +94,10 @@ def cancelled(hand: Hand, after: float) -> float:
     return time.perf_counter() - start
 
 
-def beside(hand: Hand, project: Path, minutes: float) -> float:
-    """The longest pause while ``napari-wsss train`` runs in its own process, as it does beside the window."""
-    command = [sys.executable, "-m", "napari_wsss", "train", str(project), "--minutes", str(minutes)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as trainer:
-        longest = while_it(hand, lambda: trainer.poll() is not None, "trained")
-        complaint = trainer.stderr.read() if trainer.stderr else ""
-    if trainer.returncode:
-        raise SystemExit(f"training failed: {complaint.strip().splitlines()[-1:]}")
-    return longest
+def beside(hand: Hand, minutes: float) -> float:
+    """The longest pause from the start of a training in the dock until it has ended."""
+    trainer = hand.session.trainer
+    trainer.wish = replace(trainer.wish, minutes=minutes)
+    trainer.start()
+    hand.until(lambda: trainer.state != "idle", "training")
+    return while_it(hand, lambda: trainer.state == "idle", "trained")
