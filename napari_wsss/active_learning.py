@@ -55,7 +55,7 @@ class Asking:
     Attributes
     ----------
     strategy : method of ``acquisition``; params : its parameters
-    reach : half side of a region in image pixels; 0 = a 128th of the longer side, at least 1
+    reach : half side of a region in image pixels; 0 = a 32nd of the longer side, at least 1
     cost : count what is labelled already: known pixels are certain, and half-labelled regions come first
     diverse : leave out regions whose features are like those of a better one
     most : regions of one image in a batch; 0 = any number
@@ -279,7 +279,7 @@ def _of_image(
 
 def cell_reach(shape: tuple[int, int], reach: int, stride: int) -> int:
     """Half side of a region in cells."""
-    pixels = reach or max(1, round(max(shape) / 128))
+    pixels = reach or max(1, round(max(shape) / 32))
     return max(1, round(pixels / stride))
 
 

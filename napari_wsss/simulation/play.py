@@ -31,8 +31,11 @@ _MOST = 2
 _BY = Provenance("person", "simulated annotator", "1970-01-01T00:00:00Z")
 
 
-REFIT = Training(segmenter="frozen", steps=150, held_out=0.0, complete=False)
-"""The learner of a play: a light head, taught by the answers alone."""
+REFIT = Training(segmenter="frozen", steps=150, held_out=0.0)
+"""The learner of a play: a light head, taught as `train` does: the rest of the answered images is completed first.
+
+Taught by answers alone, all at the borders of things, it forgot what their inside and the background look like.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Play:
     rounds, seeds : after the start; one play a seed
     training : of each refit; ``frozen`` by default
     test : names of images that are never asked about and that every round is scored on; None = three tenths
-    reach : half side of a region in image pixels; 0 = a 128th of the image
+    reach : half side of a region in image pixels; 0 = a 32nd of the image
     spacing : how the budget is cut into rounds: ``even``, or ``growing`` by the same factor each, as a person works
         who looks early and often (and as the area weighs them, along the logarithm)
     """
