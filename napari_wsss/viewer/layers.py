@@ -54,6 +54,8 @@ _OUTLINES: dict[Role, tuple[str, int]] = {
     "contradictions": ("#ff2040", 0),
 }
 _MAPS: dict[Role, str] = {"cam": "magma", "confidence": "viridis", "uncertainty": "inferno", "worth": "inferno"}
+_SHAPES: dict[Role, tuple[float, float]] = {"preview": (1.0, 0), "boxes": (1.0, 1 / 400), "regions": (0.3, 1 / 1200)}
+"""Lines in pixels: at least so wide, and so much of the longer side."""
 _FAINT = "59"  # alpha
 
 
@@ -142,15 +144,11 @@ def make(
             np.zeros((0, 2)), ndim=2, size=size, border_width=0.12, border_color="white", canvas_size_limits=(7, 14),
             features={"key": np.zeros(0, int)}, **common,
         )  # fmt: skip
-    if role == "preview":
-        outline = Shapes(ndim=2, face_color="transparent", **common)
-        outline.editable = False
-        return outline
-    if role == "boxes":
-        return Shapes(ndim=2, face_color="transparent", edge_width=max(1.0, max(shape) / 400), **common)
-    if role == "regions":
-        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(0.3, max(shape) / 1200), opacity=1.0, **common)
-        boxes.editable = False
+    if role in _SHAPES:
+        least, share = _SHAPES[role]
+        boxes = Shapes(ndim=2, face_color="transparent", edge_width=max(least, max(shape) * share), **common)
+        boxes.editable = role == "boxes"
+        boxes.opacity = 1.0 if role == "regions" else boxes.opacity
         return boxes
     if role in _MAPS:
         return Image(

@@ -51,28 +51,27 @@ class Deciding(QWidget):
             button.setToolTip(tips[name])
             button.setIconSize(QSize(16, 16))
             button.clicked.connect(lambda _, what=do[name]: what())
-        self.objects = QCheckBox("each is an object of its own")
-        self.objects.setToolTip("Off: accepted pixels get a class but no object number (semantic labelling)")
-        self.objects.setChecked(self._session.objects)
-        self.objects.toggled.connect(self._count_objects)
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setMinimumHeight(34)
-        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.objects, self.hint = QCheckBox("each is an object of its own"), QLabel()
         self._back = single_shot(_TELL, self.refresh, self)
         self._arrange()
-        for signal in (self._session.draft_changed, self._session.image_opened, self._session.project_changed):
+        session = self._session
+        for signal in (
+            session.draft_changed, session.image_opened, session.project_changed, session.history_changed,
+            session.class_changed, session.classes_changed, session.queue.changed, binding.tool_changed,
+        ):  # fmt: skip
             listen(self, signal, self.refresh)
-        listen(self, binding.tool_changed, self.refresh)
-        listen(self, self._session.history_changed, self.refresh)
-        listen(self, self._session.queue.changed, self.refresh)
-        listen(self, self._session.class_changed, self.refresh)
         listen(self, self._session.told, self._tell)
         listen(self, self._session.failed, self._warn)
         self.restyle()
         self.refresh()
 
     def _arrange(self) -> None:
+        self.objects.setToolTip("Off: accepted pixels get a class but no object number (semantic labelling)")
+        self.objects.setChecked(self._session.objects)
+        self.objects.toggled.connect(self._count_objects)
+        self.hint.setWordWrap(True)
+        self.hint.setMinimumHeight(34)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         grid = QGridLayout()
         grid.setSpacing(3)
         for place, button in enumerate((self.accept, self.reject)):

@@ -68,6 +68,7 @@ class Person:
         for _ in range(5):
             QApplication.processEvents()
             time.sleep(0.01)
+        self.wait(lambda: not self.binding.turns.waiting, "all layers made")
 
     def opened(self, name: str = "") -> None:
         """Until this image is open."""
