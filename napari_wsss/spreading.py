@@ -15,6 +15,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ATTEMPTS = 4
+PATIENCE = 15.0
+"""Seconds without an answer after which idle workers are taken for ones that lost what they were given."""
 _EACH = 2  # pieces of work a worker that are handed out at once: one in work, one that waits
 
 
@@ -89,7 +91,14 @@ def _until_a_death(
                     died = True
             if not out:
                 return died
-            for future in wait(out, return_when=FIRST_COMPLETED).done:
+            done = wait(out, PATIENCE, FIRST_COMPLETED).done
+            if not done and workers.idle():
+                for future, piece in out.items():
+                    future.cancel()
+                    left.give_back(piece)
+                out.clear()
+                died = True
+            for future in done:
                 piece = out.pop(future)
                 try:
                     result = future.result()

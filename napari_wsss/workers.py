@@ -25,11 +25,15 @@ class Workers:
         How many workers there are now, so that not much more than they can do is handed out at once.
     deaths : tuple of exception types
         What a piece of work raises whose worker died.
+    idle : callable
+        Whether there are workers and none of them has anything to do: what still waits then was lost. A dask client
+        may hear nothing of a piece whose worker died between finishing it and handing it over.
     """
 
     make: Callable[[], Executor]
     count: Callable[[], int]
     deaths: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    idle: Callable[[], bool] = lambda: False
 
 
 def processes(count: int) -> Workers:
@@ -70,7 +74,9 @@ def scheduler(address: str) -> Iterator[Workers]:
         with client:
             gone = f"the dask scheduler at {address} is gone; what was finished is kept, run the command again"
             deaths = KilledWorker, CancelledError  # cancelled: the scheduler lost it
-            yield Workers(lambda: _executor(client, gone), lambda: _threads(client, gone), deaths)
+            yield Workers(
+                lambda: _executor(client, gone), lambda: _threads(client, gone), deaths, lambda: _idle(client, gone)
+            )
 
 
 def _executor(client: Any, gone: str) -> Executor:
@@ -84,5 +90,12 @@ def _threads(client: Any, gone: str) -> int:
     """Pieces of work that the scheduler's workers do at once; at least one, for workers may still come."""
     try:
         return max(1, int(sum(client.nthreads().values())))
+    except (OSError, ValueError) as error:
+        raise WsssError(gone) from error
+
+
+def _idle(client: Any, gone: str) -> bool:
+    try:
+        return bool(client.nthreads()) and not any(client.processing().values())
     except (OSError, ValueError) as error:
         raise WsssError(gone) from error

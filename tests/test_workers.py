@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_wsss import spreading
 from napari_wsss.cli import main
 from napari_wsss.errors import Cancelled, WsssError
 from napari_wsss.pipeline import run
@@ -95,6 +96,28 @@ def test_no_more_is_taken_than_keeps_the_workers_busy(workers):
         most = max(most, len(taken) - done)
     assert len(taken) == 40
     assert most <= (1 if workers is None else 4)
+
+
+class Forgetful(ThreadPoolExecutor):
+    """Takes the first piece of work and never answers."""
+
+    lost = 0
+
+    def submit(self, work, item):
+        if not Forgetful.lost:
+            Forgetful.lost += 1
+            return Future()
+        return super().submit(work, item)
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_what_idle_workers_lost_without_a_word_is_done_again(monkeypatch, idle):
+    monkeypatch.setattr(spreading, "PATIENCE", 0.05)
+    monkeypatch.setattr(Forgetful, "lost", 0)
+    waits = iter([False, idle, True])
+    workers = Workers(lambda: Forgetful(2), lambda: 2, idle=lambda: next(waits))
+    assert dict(spread(_square, range(6), workers)) == {n: n * n for n in range(6)}
+    assert Forgetful.lost == 1
 
 
 # --------------------------------------------------------------------------- predict and run
