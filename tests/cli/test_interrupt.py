@@ -58,6 +58,11 @@ def slow(tmp_path):
     return site
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs, and all that they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(tmp_path, slow, process):
     with make(tmp_path, COUNT, 1) as project:
         folder = project.folder
@@ -67,7 +72,9 @@ def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(tmp_path, slow,
     hurry = {"PYTHONPATH": env["PYTHONPATH"]}
     env["SECONDS_AN_IMAGE"] = "2"  # so long that the signal comes in time on a busy machine
     command = [sys.executable, "-m", "napari_wsss", *map(str, words)]
-    with subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    with subprocess.Popen(
+        command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_heed_ctrl_c
+    ) as running:
         deadline = time.monotonic() + 60
         while _finished(folder) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
