@@ -290,9 +290,7 @@ def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking
     seed = _known(project, record) if record.labels_digest else np.zeros(record.shape, np.uint16)
     known = _means((seed > 0).astype(np.float32), stride)
     taken = nodata | (known >= 1)
-    for region in project.regions(None, record.name):
-        y0, x0, y1, x1 = region.box
-        taken[y0 // stride : -(-y1 // stride), x0 // stride : -(-x1 // stride)] = True
+    _cover(taken, project, record, stride, 0)
     if asking.cost and (seed > 0).any():
         shares = np.stack([_means((seed == k).astype(np.float32), stride) for k in range(1, len(p) + 1)])
         p = (shares + (1 - known) * p).astype(np.float32)
@@ -305,11 +303,16 @@ def _kept_off(project: Project, record: ImageRecord, cells: _Cells, margin: int)
     Where that leaves nothing, the regions alone are kept off.
     """
     wide = cells.taken.copy()
+    _cover(wide, project, record, cells.stride, margin)
+    return cells.taken if wide.all() else wide
+
+
+def _cover(cells: NDArray[np.bool_], project: Project, record: ImageRecord, stride: int, margin: int) -> None:
+    """Set the cells of every region of an image that was ever asked, and so many around it."""
     for region in project.regions(None, record.name):
         y0, x0, y1, x1 = region.box
-        rows = slice(max(0, y0 // cells.stride - margin), -(-y1 // cells.stride) + margin)
-        wide[rows, max(0, x0 // cells.stride - margin) : -(-x1 // cells.stride) + margin] = True
-    return cells.taken if wide.all() else wide
+        rows = slice(max(0, y0 // stride - margin), -(-y1 // stride) + margin)
+        cells[rows, max(0, x0 // stride - margin) : -(-x1 // stride) + margin] = True
 
 
 def _means(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

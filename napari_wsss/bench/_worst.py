@@ -12,7 +12,7 @@ from PIL import ImageDraw
 
 from napari_wsss import pictures
 from napari_wsss.bench._objects import Target
-from napari_wsss.evaluation.clicks import AT, Answer, Click, iou, simulate
+from napari_wsss.evaluation.clicks import AT, Answer, Click, iou, iou_at, simulate
 from napari_wsss.types import Bool, Box4, Image
 
 _HIGH, _STRIP = 200, 18  # pixels: a picture's side, and the words above it
@@ -23,8 +23,8 @@ _COLOURS = {1: pictures.CHANGED}
 
 def hardest(simulations: Sequence[Sequence[float]], count: int) -> list[int]:
     """Indices of the ``count`` simulations with the least mean IoU over the first clicks, the worst first."""
-    means = [float(np.mean((list(ious) + [ious[-1]] * max(AT))[: max(AT)])) if ious else 0.0 for ious in simulations]
-    return sorted(range(len(means)), key=lambda i: means[i])[:count]
+    sums = [sum(iou_at(ious, n) for n in range(1, max(AT) + 1)) for ious in simulations]
+    return sorted(range(len(sums)), key=lambda i: sums[i])[:count]
 
 
 def draw(

@@ -68,7 +68,7 @@ class Learner:
         self.average.load_state_dict(self.network.state_dict())
         self.average.eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), schedule.rate, weight_decay=schedule.decay)
-        self.rng, self.dice = np.random.default_rng(seed), torch.Generator(self.device)
+        self.dice = torch.Generator(self.device)
         self.step, self.seconds = 0, 0.0
 
     def save(self, file: Path) -> None:
@@ -111,14 +111,13 @@ class Learner:
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate_at(self.step, self.seconds)
-        self.rng = np.random.default_rng(self.step)  # of the step, so that a run goes on exactly
-        self.dice.manual_seed(self.step)
+        self.dice.manual_seed(self.step)  # so that a run goes on exactly
         self._ready()
         owner: Tensor | None = batch.owner(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             embedding = self.network.image_encoder(batch.seen(self.device))
             said = first_prompts(batch.truth(self.device), self.dice, len(AT_LEAST))
-            if self.rng.random() < _WINDOWED:
+            if np.random.default_rng(self.step).random() < _WINDOWED:
                 assert owner is not None
                 embedding, said = windows(said, embedding, owner, _WINDOW, self.dice)
                 owner = None
