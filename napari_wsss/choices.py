@@ -21,6 +21,11 @@ STAGES: tuple[StageName, ...] = ("cam", "pseudo", "refine")
 KIND: Mapping[StageName, str] = {"cam": "cams", "pseudo": "label_models", "refine": "refiners"}
 DEFAULTS: Mapping[StageName, str] = {"cam": "head", "pseudo": "pooled", "refine": "embedded"}
 DEFAULT_ENCODER = "filters"
+DEFAULT_ENCODERS: Mapping[StageName, str] = {"cam": "fused", "pseudo": DEFAULT_ENCODER, "refine": DEFAULT_ENCODER}
+"""Without a click, objects must be known by what they belong to; with clicks, by what their pixels look like.
+
+Measured in docs/encoders.md.
+"""
 DEFAULT_SEGMENTER = "embedded"
 RESULT: Mapping[StageName, Literal["cam", "pseudo", "refined"]] = {
     "cam": "cam",
@@ -37,8 +42,8 @@ class Plan:
     ----------
     stages : stages to compute, of :data:`STAGES`
     use : stage to method; what is absent comes from the project's settings, then :data:`DEFAULTS`
-    encoder : encoder of the dense features; None = the project's, then :data:`DEFAULT_ENCODER`
-    params : parameters by stage (``cam``), ``encoder``, or method name
+    encoder : encoder of the dense features of all stages; None = the project's, then :data:`DEFAULT_ENCODERS`
+    params : parameters by stage (``cam``), ``encoder`` (of pseudo-labels where stages differ), or method name
     images : names of images, or None for all
     again : compute what is up to date as well
     device : ``auto``, ``cpu``, ``cuda`` or ``mps``
@@ -77,10 +82,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    """The methods of a run, by stage, and its encoder."""
+    """The methods of a run, and the encoders of their features, by stage."""
 
     stages: Mapping[StageName, Choice]
-    encoder: Choice
+    encoders: Mapping[StageName, Choice]
 
 
 def choices(plan: Plan, settings: Settings) -> Choices:
@@ -98,13 +103,19 @@ def choices(plan: Plan, settings: Settings) -> Choices:
     for stage in STAGES:
         name = plan.use.get(stage) or settings.use.get(stage) or DEFAULTS[stage]
         stages[stage] = _choice(KIND[stage], name, stage, plan, settings)
-    encoder = _choice("encoders", plan.encoder or settings.encoder or DEFAULT_ENCODER, "encoder", plan, settings)
-    known = {*STAGES, "encoder", encoder.name, *(c.name for c in stages.values())}
+    encoders = {stage: _encoder(stage, plan, settings) for stage in STAGES}
+    known = {*STAGES, "encoder", *(c.name for c in (*encoders.values(), *stages.values()))}
     for group in plan.params:
         if group not in known:
             there = ", ".join(sorted(known))
             raise UsageError(f"--param {group}: no such stage or chosen method; there are: {there}")
-    return Choices(stages, encoder)
+    return Choices(stages, encoders)
+
+
+def _encoder(stage: StageName, plan: Plan, settings: Settings) -> Choice:
+    told = plan.encoder or settings.encoder
+    name = told or DEFAULT_ENCODERS[stage]
+    return _choice("encoders", name, "encoder" if told or name == DEFAULT_ENCODER else name, plan, settings)
 
 
 def _choice(kind: str, name: str, label: str, plan: Plan, settings: Settings) -> Choice:

@@ -18,21 +18,21 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 from napari_wsss import __version__
 from napari_wsss.acceptance import accept, by_person, chosen_records, now
 from napari_wsss.choices import DEFAULT_ENCODER, DEFAULTS, KIND, RESULT, STAGES, Plan, StageName, choices
-from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import CannotFeed, UnreadableImage
+from napari_wsss.kinds import Kinds
 from napari_wsss.project import ImageRecord, Project
-from napari_wsss.protocols import Context, Encoder
+from napari_wsss.protocols import Context
 from napari_wsss.refusals import Refusals
 from napari_wsss.side_by_side import side_by_side
 from napari_wsss.side_by_side import workers as threads_beside
 from napari_wsss.spreading import spread
 from napari_wsss.stage_work import Errand, StageWork, errand, sample_of
+from napari_wsss.surroundings import Surroundings, knowledge_file
 from napari_wsss.types import Progress, Provenance, Sample, State, digest, no_progress
 from napari_wsss.workers import Workers
 
@@ -87,12 +87,12 @@ def run(project: Project, plan: Plan, progress: Progress = no_progress, workers:
 class _Run:
     def __init__(self, project: Project, plan: Plan, progress: Progress, workers: Workers | None) -> None:
         self.project, self.plan, self.progress, self.workers = project, plan, progress, workers
-        self.encoder_used: str | None = None
         self.choices = choices(plan, project.settings)
         self.records = chosen_records(project, plan.images)
         self.report = RunReport()
         self.leaving = ExitStack()  # what is put back at the end of the run
-        self.channels: dict[str, int] = {}
+        self.around = Surroundings(project, self.choices, plan.stages, plan.device, progress, self.leaving)
+        self.kinds = Kinds(project)
 
     def all_stages(self) -> RunReport:
         start = time.perf_counter()
@@ -101,15 +101,9 @@ class _Run:
             for stage in STAGES:
                 if stage in self.plan.stages:
                     self._one_stage(stage, keys)
-        if "context" in self.__dict__ and self._encoder:
-            self.report.used["encoder"] = self._encoder
+        self.report.used |= self.around.used
         self.report.seconds = time.perf_counter() - start
         return self.report
-
-    @property
-    def _encoder(self) -> str | None:
-        """The encoder that was used, here or by a worker."""
-        return self.features.encoder.used or self.encoder_used
 
     # -------------------------------------------------------------- what is out of date
 
@@ -125,7 +119,7 @@ class _Run:
         if not stale:
             return
         method = self._make(stage)
-        for peers, part in self._alike(method, stale):
+        for peers, part in self._parts(stage, method, stale):
             self._compute(stage, method, peers, part, keys, refusals)
         refusals.save()
 
@@ -144,7 +138,7 @@ class _Run:
         earlier = [keys[s].get(record.name, "") for s in STAGES[: STAGES.index(stage)]]
         return digest(
             self.choices.stages[stage].signature,
-            self.choices.encoder.signature if stage != "refine" else "",
+            self.choices.encoders[stage].signature if stage != "refine" else "",
             record.key,
             record.labels_digest,
             self._settings,
@@ -157,7 +151,7 @@ class _Run:
         """What no image and no given parameter holds: the project's settings, and the version, for its defaults."""
         s = self.project.settings
         classes = [(c.name, c.phrases) for c in s.classes]
-        knowledge = _knowledge_file(self.project)
+        knowledge = knowledge_file(self.project)
         told = digest(knowledge.read_bytes()) if knowledge else ""
         return json.dumps([__version__, s.seed, s.point_radius, s.rgb_channels, classes, told])
 
@@ -170,7 +164,7 @@ class _Run:
         """All that a method may learn from: the whole project's images, labels and settings, and the maps."""
         return digest(
             self.choices.stages[stage].signature,
-            self.choices.encoder.signature,
+            self.choices.encoders[stage].signature,
             self._settings,
             *self._thresholds(stage),
             *(f"{r.name}{r.key}{r.labels_digest}{r.state == 'skipped'}" for r in self.project.records()),
@@ -187,68 +181,21 @@ class _Run:
 
     # -------------------------------------------------------------- methods and what they learn
 
-    @cached_property
-    def context(self) -> Context:
-        """What surrounds the methods. Every parameter of the plan is checked before anything is computed."""
-        from napari_wsss import device
-
-        for choice in (self.choices.encoder, *(self.choices.stages[s] for s in self.plan.stages)):
-            choice.parameters()
-        bare = Context(
-            self.project.classes,
-            device.choose(self.plan.device),
-            self.project.settings.seed,
-            self.progress,
-            knowledge=_knowledge_file(self.project),
-        )
-        self.leaving.enter_context(device.few_threads())
-        self.report.used["device"] = device.described(bare.device)
-        self.features = DenseFeatures(self.choices.encoder, bare, self.project.cache)
-        return dataclasses.replace(bare, encoder=cast("Encoder", self.features.encoder), features=self.features)
-
     def _make(self, stage: StageName) -> Any:
         choice = self.choices.stages[stage]
-        method = choice.make(self.context)
+        method = choice.make(self.around.context(stage))
         self.report.used[stage] = f"{choice.name}{f' ({method.model})' if method.model else ''}"
         return method
 
-    def _alike(
-        self, method: Any, stale: Sequence[tuple[ImageRecord, str]]
+    def _parts(
+        self, stage: StageName, method: Any, stale: Sequence[tuple[ImageRecord, str]]
     ) -> list[tuple[list[ImageRecord], list[tuple[ImageRecord, str]]]]:
-        """Stale images and the images that a method learns from to do them: those whose features are as long.
-
-        Grey and colour images in one project may have features of different lengths; each kind is learnt alone.
-        """
-        peers = [r for r in self.project.records() if r.state != "skipped"]
+        """Stale images, and the images that a method learns from to do them."""
         if not hasattr(method, "fit"):
             return [([], list(stale))]
-        channels = {r.name: self._channels(r) for r in [*peers, *(r for r, _ in stale)]}
-        if len(set(channels.values()) - {0}) < 2:
-            return [(peers, list(stale))]
-        length = {0: 0}
-        for record in peers:
-            if record.labels_digest and channels[record.name] not in length:
-                length[channels[record.name]] = self._length(record)
-        kinds = {name: length.get(n, -n) for name, n in channels.items()}
-        return [
-            ([r for r in peers if kinds[r.name] == kind], [(r, k) for r, k in stale if kinds[r.name] == kind])
-            for kind in sorted({kinds[r.name] for r, _ in stale})
-        ]
-
-    def _channels(self, record: ImageRecord) -> int:
-        """Number of channels; 0 where the file cannot be opened, which is told when its turn comes."""
-        if record.name not in self.channels:
-            try:
-                self.channels[record.name] = self.project.source(record.name).n_channels
-            except UnreadableImage:
-                self.channels[record.name] = 0
-        return self.channels[record.name]
-
-    def _length(self, record: ImageRecord) -> int:
-        try:
-            return len(self.features(self.project.image(record.name)).data)
-        except UnreadableImage:
-            return 0
+        peers = [r for r in self.project.records() if r.state != "skipped"]
+        kinds = self.kinds(peers, [r for r, _ in stale], self.around.features(stage))
+        return [([r for r in peers if r.name in kind], [(r, k) for r, k in stale if r.name in kind]) for kind in kinds]
 
     def _learnt(self, stage: StageName, method: Any, peers: Sequence[ImageRecord]) -> State:
         """What the method learns from these images. Raises CannotFeed where they do not teach it enough."""
@@ -258,7 +205,7 @@ class _Run:
         cached = self.project.cache.get(key)
         if cached is not None:
             return cached
-        samples = [s for s in (self._sample(r) for r in peers) if s.labels]
+        samples = [s for s in (self._sample(stage, r) for r in peers) if s.labels]
         try:
             state: State = method.fit(samples)
         except UnreadableImage:
@@ -320,11 +267,11 @@ class _Run:
             return
 
         def one(pair: tuple[ImageRecord, str]) -> Any:
-            return self._attempt(stage, pair, lambda: method(self._sample(pair[0]), state), refusals)
+            return self._attempt(stage, pair, lambda: method(self._sample(stage, pair[0]), state), refusals)
 
         batched: Callable[..., list[Any]] | None = getattr(method, "call_batch", None)
-        if self.context.device == "cpu" or batched is None:
-            beside = self.context.device == "cpu" and getattr(method, "parallel", False)
+        if self.around.device == "cpu" or batched is None:
+            beside = self.around.device == "cpu" and getattr(method, "parallel", False)
             yield from side_by_side(one, stale, threads_beside() if beside else 1)
             return
 
@@ -332,7 +279,7 @@ class _Run:
             if len(pairs) == 1:
                 return [one(pairs[0])]
             try:
-                results = batched([self._sample(r) for r, _ in pairs], state)
+                results = batched([self._sample(stage, r) for r, _ in pairs], state)
                 return [self._judged(stage, pair, made, refusals) for pair, made in zip(pairs, results, strict=True)]
             except (CannotFeed, UnreadableImage):  # halves, so that what is good in them still goes together
                 half = len(pairs) // 2
@@ -345,16 +292,14 @@ class _Run:
     def _by_workers(
         self, stage: StageName, state: State, stale: Sequence[tuple[ImageRecord, str]], refusals: Refusals
     ) -> Iterator[tuple[tuple[ImageRecord, str], Any]]:
-        choice, encoder = self.choices.stages[stage], self.choices.encoder
+        choice, encoder = self.choices.stages[stage], self.choices.encoders[stage]
         token = digest(str(self.project.folder), choice.signature, encoder.signature, self._settings)
-        context = Context(
-            self.project.classes, seed=self.project.settings.seed, knowledge=_knowledge_file(self.project)
-        )
+        context = Context(self.project.classes, seed=self.project.settings.seed, knowledge=knowledge_file(self.project))
         radius, cache = self.project.settings.point_radius, self.project.cache
         work = StageWork(token, choice, encoder, context, self.plan.device, radius, cache, dict(state))
         with closing(spread(work, self._errands(stale), self.workers)) as results:
             for todo, done in results:
-                self.encoder_used = done.encoder or self.encoder_used
+                self.around.used_by_worker(stage, done.encoder)
                 pair = (todo.record, todo.key)
                 yield pair, self._judged(stage, pair, done.result, refusals)
 
@@ -387,21 +332,18 @@ class _Run:
             return None
         return made
 
-    def _sample(self, record: ImageRecord) -> Sample:
-        return sample_of(self.project, record, self.features)
+    def _sample(self, stage: StageName, record: ImageRecord) -> Sample:
+        return sample_of(self.project, record, self.around.features(stage))
 
     def _provenance(self, stage: StageName, method: Any, record: ImageRecord) -> Provenance:
         sources = [f"image {record.sha256}", f"labels {record.labels_digest}"]
         if stage != "refine":
-            sources.append(f"encoder {self.choices.encoder.signature} {self._encoder or ''}".strip())
+            sources.append(
+                f"encoder {self.choices.encoders[stage].signature} {self.around.encoder_used(stage)}".strip()
+            )
         params = {k: _plain(v) for k, v in dataclasses.asdict(method.params).items()}
         name = f"{KIND[stage]}/{self.choices.stages[stage].name}"
         return Provenance("method", name, now(), params, method.model, tuple(sources), __version__)
-
-
-def _knowledge_file(project: Project) -> Path | None:
-    path = project.folder / "knowledge.toml"
-    return path if path.is_file() else None
 
 
 def _plain(value: Any) -> Any:

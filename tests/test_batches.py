@@ -94,7 +94,7 @@ def features_in(folder: Path, chosen: Choice, device: str = "cpu") -> DenseFeatu
 def method_and_samples(folder: Path, weights: str, cam: str, project_of, device: str = "cpu"):
     plan = plan_of(weights, cam)
     both = choices(plan, project_of(folder).settings)
-    features = features_in(folder, both.encoder, device)
+    features = features_in(folder, both.encoders["cam"], device)
     context = Context(CLASSES, device, encoder=features.encoder, features=features)
     return both.stages["cam"].make(context), samples_of(features)
 
@@ -149,7 +149,7 @@ def test_training_reads_in_batches_and_learns_the_same(tmp_path, weights, cam, f
 
 
 def test_features_that_are_held_are_not_computed_again(tmp_path, weights, forwards, project_of):
-    chosen = choices(plan_of(weights), project_of(tmp_path).settings).encoder
+    chosen = choices(plan_of(weights), project_of(tmp_path).settings).encoders["cam"]
     features = features_in(tmp_path, chosen)
     images = [s.image for s in samples_of(features)]
     second = features(images[3])
@@ -165,7 +165,7 @@ def test_features_that_are_held_are_not_computed_again(tmp_path, weights, forwar
 
 def test_large_images_go_through_the_encoder_alone(tmp_path, weights, forwards, project_of, monkeypatch):
     monkeypatch.setattr("napari_wsss.dense_features._PIXELS_AT_ONCE", 2 * 64 * 96)
-    features = features_in(tmp_path, choices(plan_of(weights), project_of(tmp_path).settings).encoder)
+    features = features_in(tmp_path, choices(plan_of(weights), project_of(tmp_path).settings).encoders["cam"])
     found = list(features.several([s.image for s in samples_of(features)]))
     assert sorted(forwards) == [2, 2, 2]
     assert [f.data.shape[1:] for f in found] == [(-(-h // 8), -(-w // 8)) for h, w in SHAPES]
@@ -185,7 +185,7 @@ class OneByOne:
 
 
 def test_an_encoder_without_batches_sees_each_image_once(tmp_path, weights, project_of):
-    features = features_in(tmp_path, choices(plan_of(weights), project_of(tmp_path).settings).encoder)
+    features = features_in(tmp_path, choices(plan_of(weights), project_of(tmp_path).settings).encoders["cam"])
     features.encoder._made = encoder = OneByOne()
     images = [s.image for s in samples_of(features)]
     found = list(features.several(images))

@@ -342,3 +342,39 @@ def test_a_plan_that_cannot_be_meant_is_refused_before_anything_is_computed(proj
     with pytest.raises(UsageError):
         run(project, plan(**change))
     assert project.result_keys("pseudo") == {}
+
+
+# --------------------------------------------------------------------------- encoders of stages
+
+
+@pytest.fixture
+def tagged(tmp_path: Path):
+    """Four pictures with clicks and complete tags, two of them without a cell: every stage can be fed."""
+    with make(tmp_path, count=4, clicked=2) as project:
+        for n, present in enumerate(({1, 2}, {1, 2}, {1}, {1})):
+            project.set_tags(f"{n}.png", Tags(frozenset(present), frozenset(), True), BY)
+        yield project
+
+
+def test_maps_and_pseudo_labels_are_made_from_features_of_their_own(tagged):
+    report = run(tagged, Plan(params=QUICK))
+    words = report.used["encoder"]
+    assert words.startswith("fused (embedded@")
+    assert words.endswith(" for cam, else filters")
+    made = {stage: tagged.result_provenance("0.png", stage).sources[-1] for stage in ("cam", "pseudo")}
+    assert made["cam"].startswith("encoder encoders/fused{} fused (embedded@")
+    assert made["pseudo"] == "encoder encoders/filters{} filters"
+
+
+def test_one_named_encoder_serves_every_stage(tagged):
+    assert run(tagged, Plan(encoder="filters", params=QUICK)).used["encoder"] == "filters"
+    again = run(tagged, Plan(encoder="filters", params={**QUICK, "encoder": {"sigma_max": "4"}}))
+    assert len(again.computed["cam"]) == len(again.computed["pseudo"]) == 4
+
+
+def test_another_setting_of_the_pseudo_labels_encoder_leaves_the_maps(tagged):
+    run(tagged, Plan(params=QUICK))
+    report = run(tagged, Plan(params={**QUICK, "filters": {"sigma_max": "4"}}))
+    assert (report.computed["cam"], len(report.computed["pseudo"])) == ([], 4)
+    report = run(tagged, Plan(params={**QUICK, "fused": {"stride": "8"}}))
+    assert len(report.computed["cam"]) == 4

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,16 @@ class _Lines:
             print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
 
 
-def methods(title: str, kind: str, default: str) -> str:
-    """Every method of a kind that is installed, a line each, read without importing one."""
+def methods(title: str, kind: str, default: Mapping[str, str]) -> str:
+    """Every method of a kind that is installed, a line each, read without importing one.
+
+    Parameters
+    ----------
+    default : name of a method that is taken when none is named, to what is said of it
+    """
     lines = [f"{title}:"]
     for name in registry.names(kind):
-        mark = " (default)" if name == default else ""
+        mark = f" ({default[name]})" if name in default else ""
         lines.append(f"  {name.replace('_', '-'):<18}{summary(kind, name)}{mark}")
     return "\n".join(lines)
 

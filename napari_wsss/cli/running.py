@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def add_commands(commands: Any) -> None:
     run.add_argument("project", type=Path, metavar="PROJECT")
     run.add_argument("--stages", type=options.comma_separated, metavar="cam,pseudo,refine", help="default: all three")
     run.add_argument("--use", action="append", metavar="STAGE=METHOD", help="e.g. cam=head,pseudo=agmm,refine=sam")
-    run.add_argument("--encoder", metavar="NAME", help="encoder of the dense features")
+    run.add_argument("--encoder", metavar="NAME", help="encoder of the dense features, of all stages")
     run.add_argument("--param", action="append", metavar="STAGE.PARAMETER=VALUE", help="e.g. cam.scales=0.5,1")
     options.add_images(run)
     run.add_argument("--again", action="store_true", help="also what is up to date, with all labels of today")
@@ -48,10 +49,14 @@ def add_commands(commands: Any) -> None:
 
 def _methods() -> str:
     """Every method that is installed, by stage, read without importing one."""
-    from napari_wsss.pipeline import DEFAULT_ENCODER, DEFAULTS, KIND
+    from napari_wsss.choices import DEFAULT_ENCODER, DEFAULT_ENCODERS, DEFAULTS, KIND
 
-    kinds = [(f"--use {stage}", kind, DEFAULTS[stage]) for stage, kind in KIND.items()]
-    others = [("--encoder", "encoders", DEFAULT_ENCODER), ("export --format", "exporters", "")]
+    kinds = [(f"--use {stage}", kind, {DEFAULTS[stage]: "default"}) for stage, kind in KIND.items()]
+    encoders = {DEFAULT_ENCODER: "default", DEFAULT_ENCODERS["cam"]: "default of cam"}
+    others: list[tuple[str, str, Mapping[str, str]]] = [
+        ("--encoder", "encoders", encoders),
+        ("export --format", "exporters", {}),
+    ]
     return "\n".join(options.methods(*row) for row in (*kinds, *others))
 
 

@@ -28,7 +28,7 @@ def _add_train(commands: Any) -> None:
         help="fit a segmenter to the labels",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Fit a segmenter to accepted masks, weak labels and unlabelled images, in runs/N of the project.",
-        epilog=options.methods("segmenters", "segmenters", DEFAULT_SEGMENTER),
+        epilog=options.methods("segmenters", "segmenters", {DEFAULT_SEGMENTER: "default"}),
     )
     train.add_argument("project", type=Path, metavar="PROJECT")
     train.add_argument("--steps", type=int, metavar="N", help="end after so many steps")
@@ -73,7 +73,7 @@ def _add_next(commands: Any) -> None:
         help="the regions to label next",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The queue of regions, best first, with reasons; or an answer about one of them.",
-        epilog=options.methods("acquisition", "acquisition", "ripu"),
+        epilog=options.methods("acquisition", "acquisition", {"ripu": "default"}),
     )
     following.add_argument("project", type=Path, metavar="PROJECT")
     following.add_argument("--regions", type=int, default=10, metavar="N", help="length of the queue (default: 10)")
