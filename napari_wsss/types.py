@@ -319,12 +319,15 @@ class PseudoLabels:
     typicality : float16 (h, w) in [0, 1]
         How like its class the pixel is; 1 for a label model that has no such notion.
     contradictions : tuple of Contradiction
+    trust : tuple of K floats, or empty
+        How far each class's probabilities are to be believed, over the average class; empty = all alike.
     """
 
     probabilities: NDArray[np.float16]
     labels: Labels
     typicality: NDArray[np.float16]
     contradictions: tuple[Contradiction, ...] = ()
+    trust: tuple[float, ...] = ()
 
     @property
     def confidence(self) -> NDArray[np.float16]:

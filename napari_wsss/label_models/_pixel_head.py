@@ -26,11 +26,13 @@ class LabelledPixels:
     features : float32 (n, d)
     classes : int64 (n,), from 0
     images : int64 (n,), number of the pixel's image
+    anywhere : float32 (m, d)
+        Features of pixels drawn from everywhere.
     mean, scale : float32 (d,)
-        Of pixels drawn from everywhere: hinted pixels alone lie in the middle of things, and a head
+        Of those: hinted pixels alone lie in the middle of things, and a head
         standardised by them extrapolates wildly at every edge.
     guessed : bool (n,)
-        Background that nobody gave: the surroundings of an object that a model was asked for.
+        Background that nobody gave: the surroundings of an object that a model was asked for, or pixels anywhere.
     plain : int
         Labelled pixels that do not come from objects that a model was asked for.
     """
@@ -38,6 +40,7 @@ class LabelledPixels:
     features: Tensor
     classes: Tensor
     images: Tensor
+    anywhere: Tensor
     mean: Tensor
     scale: Tensor
     guessed: Tensor
@@ -55,7 +58,9 @@ class LabelledPixels:
 
     def without_last(self, n: int) -> LabelledPixels:
         """The same pixels without the last n features."""
-        return replace(self, features=self.features[:, :-n], mean=self.mean[:-n], scale=self.scale[:-n])
+        features, anywhere = self.features[:, :-n], self.anywhere[:, :-n]
+        mean, scale = self.mean[:-n], self.scale[:-n]
+        return replace(self, features=features, anywhere=anywhere, mean=mean, scale=scale)
 
 
 @dataclass(frozen=True)

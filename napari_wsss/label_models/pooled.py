@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from napari_wsss.errors import CannotFeed
 from napari_wsss.label_models._automatic_seeds import box_seeds, cam_seeds
+from napari_wsss.label_models._class_trust import class_trust
 from napari_wsss.label_models._feature_grid import FeatureGrid
 from napari_wsss.label_models._object_seeds import object_seeds, possible
 from napari_wsss.label_models._pixel_head import (
@@ -38,6 +39,7 @@ _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
 _CREDIBLE = 0.05  # chance of background below which the surroundings of an asked object teach nothing
+_AS_LIKELY = 0.5  # the same where nobody hinted background, so that its own guesses are judged
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
 
@@ -119,7 +121,8 @@ class Pooled:
         pixels = self._credible(pixels if position else pixels.without_last(_POSITION), n, size)
         head = fit_head(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
         seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
-        return {**to_state(head), "position": np.array([position]), "seen": seen}
+        trust = class_trust(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
+        return {**to_state(head), "position": np.array([position]), "seen": seen, "trust": trust}
 
     def __call__(self, sample: Sample, state: State) -> PseudoLabels:
         """Pseudo-labels of one image, answered wherever the head is sure enough."""
@@ -133,7 +136,8 @@ class Pooled:
         p = probabilities(from_state(state, self.device), features)
         if p.shape[-2:] != image.shape:
             p = F.interpolate(p[None], image.shape, mode="bilinear", align_corners=False)[0]
-        return self._answer(p, sample, np.asarray(state["seen"]) > 0)
+        answer = self._answer(p, sample, np.asarray(state["seen"]) > 0)
+        return replace(answer, trust=tuple(np.asarray(state["trust"]).tolist()))
 
     def _answer(self, p: Tensor, sample: Sample, seen: NDArray[np.bool_]) -> PseudoLabels:
         target, valid = sample.target, sample.image.valid
@@ -154,6 +158,7 @@ class Pooled:
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
         features, classes, images, guessed, anywhere, plain = [], [], [], [], [], 0
+        elsewhere = _Elsewhere(self._ground if self._predictor is not None else None, self.context.seed)
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         abreast = workers() if self.device.type == "cpu" else 1
         for i, (sample, said) in enumerate(side_by_side(self._said, samples, abreast)):
@@ -170,14 +175,21 @@ class Pooled:
                 around = (given == 0) & (label == self._ground)
                 guessed.append(torch.as_tensor(around[rows, columns]))
                 anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
+                elsewhere.see(i, sample, given, label, grid, self.params.pixels)
             sample.forget()
         if not features:
             raise CannotFeed("no image of the project has labels yet")
         look = torch.cat(anywhere)
+        for place, found in elsewhere.pixels:
+            features.append(found)
+            classes.append(torch.full((len(found),), elsewhere.ground - 1))
+            images.append(torch.full((len(found),), place))
+            guessed.append(torch.ones(len(found), dtype=torch.bool))
         return LabelledPixels(
             torch.cat(features),
             torch.cat(classes).to(self.device),
             torch.cat(images).to(self.device),
+            look,
             look.mean(0),
             look.std(0, correction=0).clamp(min=1e-4),
             torch.cat(guessed).to(self.device),
@@ -219,17 +231,20 @@ class Pooled:
         return torch.cat([data, torch.stack([y, x.abs(), torch.hypot(y, x)])])
 
     def _credible(self, pixels: LabelledPixels, n: int, size: str) -> LabelledPixels:
-        """Without those surroundings of asked objects that look like an object to a head that was not told of them.
+        """Without guessed background that looks like an object: a clicked nucleus has neighbours that nobody clicked.
 
-        Around a clicked nucleus lie others that nobody clicked.
+        Who judges is a head that was not told of the guesses. Where nobody hinted background there is no such head:
+        then one judges that was told of all guesses, objects among them. As classes weigh the same to it, it still
+        finds an object's pixel likelier to be one than not (Elkan and Noto, KDD 2008).
         """
-        told = pixels.part(~pixels.guessed)
-        if not pixels.guessed.any() or len(torch.unique(told.classes)) < 2 or self._ground is None:
+        if not pixels.guessed.any() or self._ground is None:
             return pixels
-        first = fit_head(told, n, self.sizes[size], self.context.seed, self.context.progress)
+        told = pixels.part(~pixels.guessed)
+        unsaid = not bool((told.classes == self._ground - 1).any())
+        first = fit_head(pixels if unsaid else told, n, self.sizes[size], self.context.seed, self.context.progress)
         with torch.inference_mode():
             chance = first(pixels.features).softmax(1)[:, self._ground - 1]
-        return pixels.part(~pixels.guessed | (chance >= _CREDIBLE))
+        return pixels.part(~pixels.guessed | (chance >= (_AS_LIKELY if unsaid else _CREDIBLE)))
 
     def _decide(self, pixels: LabelledPixels) -> tuple[bool, str]:
         """Whether position helps, and which size of head, by the log loss on held-out images."""
@@ -248,6 +263,29 @@ class Pooled:
 
     def _loss(self, probe: LabelledPixels, size: str) -> float:
         return log_loss(probe, len(self.context.classes), self.sizes[size], self.context.seed)
+
+
+class _Elsewhere:
+    """Pixels that nobody labelled, as guesses at the background, for a project where nobody hinted any.
+
+    Without them the far ground, unlike objects and unlike their surroundings too, could become either.
+    """
+
+    def __init__(self, ground: int | None, seed: int) -> None:
+        self.ground = ground or 0
+        self._wanted = ground is not None
+        self._rng = np.random.default_rng(seed)
+        self.pixels: list[tuple[int, Tensor]] = []
+
+    def see(self, place: int, sample: Sample, given: Labels, label: Labels, grid: FeatureGrid, most: int) -> None:
+        """Draw from one image, and forget everything as soon as somebody hinted background."""
+        self._wanted = self._wanted and not bool((given == self.ground).any())
+        if not self._wanted:
+            self.pixels.clear()
+            return
+        free = sample.image.valid & (label == 0) & sample.target.allow[self.ground - 1]
+        if free.any():
+            self.pixels.append((place, grid.at(*_drawn(free, most, self._rng))))
 
 
 def _has_an_up(pixels: LabelledPixels, n: int) -> bool:

@@ -147,7 +147,7 @@ def _taken_apart(result: Result) -> tuple[dict[str, NDArray[Any]], dict[str, Any
             "typicality": result.typicality,
             "contradictions": np.array(pairs, "<i8").reshape(-1, 6),
         }
-        return _typed(arrays, probabilities="<f2", labels="<u2", typicality="<f2"), {}
+        return _typed(arrays, probabilities="<f2", labels="<u2", typicality="<f2"), {"trust": list(result.trust)}
     if isinstance(result, Prediction):
         arrays = {"labels": result.labels, "probabilities": result.probabilities}
         for name in ("disagreement", "hardness"):
@@ -168,7 +168,8 @@ def _put_together(kind: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
     if kind == "PseudoLabels":
         rows = (tuple(int(v) for v in row) for row in arrays["contradictions"])
         pairs = tuple(Contradiction((a, b), (c, d), (e, f)) for a, b, c, d, e, f in rows)
-        return PseudoLabels(arrays["probabilities"], arrays["labels"], arrays["typicality"], pairs)
+        trust = tuple(float(t) for t in facts.get("trust", ()))
+        return PseudoLabels(arrays["probabilities"], arrays["labels"], arrays["typicality"], pairs, trust)
     if kind == "Prediction":
         planes = (arrays.get(name) for name in ("disagreement", "hardness"))
         return Prediction(arrays["labels"], arrays["probabilities"], int(facts["stride"]), *planes)

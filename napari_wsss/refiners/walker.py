@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Mask, Sample, State
 
 _SMALLEST = 32  # no coarser level is made of a side of so many pixels or fewer
+_LEAST = 1e-7  # weight of a prior, also where it says nothing, as outside of what is valid
 _LEAK = 1e-4  # an edge never stops a walker for good, so that no region is left without an answer
 
 
@@ -32,7 +34,8 @@ class Walker:
     edge : float
         How strongly colour differences stop a walker (differences are divided by their mean square).
     prior : float
-        Weight of the pseudo-label against one neighbour; small lets human-given pixels reach far.
+        Weight of the pseudo-label against one neighbour; small lets human-given pixels reach far. Times the
+        square of the trust that the label model itself has in the classes that it names there, where it says so.
     alone : float
         The same in an image without human-given pixels, where there is nothing else to hold thin things.
     iterations : int
@@ -82,6 +85,7 @@ class Walker:
             torch.as_tensor(image.valid, device=device),
             self.params,
             torch.as_tensor(_accepted(sample), device=device),
+            pseudo.trust,
         )
         answer = answer.masked_fill(~torch.as_tensor(np.ascontiguousarray(target.allow), device=device), -1.0)
         best, label = answer.max(0)
@@ -97,7 +101,13 @@ def _accepted(sample: Sample) -> Bool:
 
 
 def walk(
-    prior: Tensor, seed: Tensor, colours: Tensor, valid: Tensor, params: Walker.Params, fenced: Tensor | None = None
+    prior: Tensor,
+    seed: Tensor,
+    colours: Tensor,
+    valid: Tensor,
+    params: Walker.Params,
+    fenced: Tensor | None = None,
+    trust: Sequence[float] = (),
 ) -> Tensor:
     """Probability that a walker from each pixel ends in each class.
 
@@ -112,13 +122,19 @@ def walk(
         No walker enters an invalid pixel.
     fenced : bool (h, w), optional
         No walker steps between a fenced pixel and one that is not.
+    trust : K floats, or empty
+        Of the prior, by class; empty = all alike. In an image without seeds, which has nothing else to go by, all are.
 
     Returns
     -------
     float32 (K, h, w)
     """
     outside = valid if fenced is None else valid & ~fenced
-    weight = params.prior if bool(((seed > 0) & outside).any()) else params.alone
+    hinted = bool(((seed > 0) & outside).any())
+    weight = torch.full_like(prior[:1], params.prior if hinted else params.alone)
+    if hinted and len(trust):
+        believed = torch.as_tensor(trust, dtype=prior.dtype, device=prior.device).square()
+        weight = (weight * (believed[:, None, None] * prior).sum(0)).clamp(min=_LEAST)
     yards = torch.stack([outside, valid & ~outside]).float()
     return _level(prior, _one_hot(seed, len(prior)), colours, yards, params, weight, params.levels)
 
@@ -128,7 +144,7 @@ def _one_hot(seed: Tensor, n: int) -> Tensor:
 
 
 def _level(
-    prior: Tensor, seeds: Tensor, colours: Tensor, yards: Tensor, params: Walker.Params, weight: float, levels: int
+    prior: Tensor, seeds: Tensor, colours: Tensor, yards: Tensor, params: Walker.Params, weight: Tensor, levels: int
 ) -> Tensor:
     h, w = prior.shape[-2:]
     if levels and min(h, w) > _SMALLEST:
@@ -140,7 +156,7 @@ def _level(
             _pooled(colours, coarse),
             ours,
             params,
-            2 * weight,  # half as many steps cross the same distance
+            2 * _pooled(weight, coarse),  # half as many steps cross the same distance
             levels - 1,
         )
         start = F.interpolate(start[None], (h, w), mode="bilinear", align_corners=False)[0]

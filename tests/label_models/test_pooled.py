@@ -254,3 +254,25 @@ def test_surroundings_that_look_like_an_object_teach_nothing(monkeypatch):
     assert asked == [1] * 6
     seen = sample(9, WeakLabels(), features=features_of(truth_of(9), 9, noise=0.02))
     assert accuracy(model()(seen, state).labels, 9) > 0.9
+
+
+def test_where_nobody_hints_background_it_is_what_no_hinted_object_looks_like(monkeypatch):
+    monkeypatch.setattr("napari_wsss.label_models.pooled.asked", lambda *_: [])
+    monkeypatch.setattr("napari_wsss.label_models.pooled.object_seeds", lambda _, shape, __: np.zeros(shape, np.uint16))
+
+    def objects_only(n):
+        return sample(n, WeakLabels(marks=clicks(n)[1:]), features=features_of(truth_of(n), n, noise=0.1))
+
+    seen = sample(9, WeakLabels(), features=features_of(truth_of(9), 9, noise=0.1))
+    state = model().fit([objects_only(n) for n in range(6)])
+    assert accuracy(model()(seen, state).labels, 9) > 0.9
+    told = model(objects="no").fit([objects_only(n) for n in range(6)])
+    assert not (model(objects="no")(seen, told).labels == 1).any()
+
+
+def test_one_hint_of_background_ends_the_guessing(monkeypatch):
+    monkeypatch.setattr("napari_wsss.label_models.pooled.asked", lambda *_: [])
+    monkeypatch.setattr("napari_wsss.label_models.pooled.object_seeds", lambda _, shape, __: np.zeros(shape, np.uint16))
+    samples = [sample(n, WeakLabels(marks=clicks(n)[1:])) for n in range(3)]
+    assert model()._labelled_pixels(samples).guessed.any()
+    assert not model()._labelled_pixels([*samples, clicked(3)]).guessed.any()

@@ -30,7 +30,8 @@ def _cam(rng: np.random.Generator, shape: tuple[int, int], k: int) -> Cam:
 def _pseudo(rng: np.random.Generator, shape: tuple[int, int], k: int) -> PseudoLabels:
     pairs = tuple(Contradiction((1, 2), (3, n), (1, 2)) for n in range(k))
     labels = rng.integers(0, k + 1, shape, dtype=np.uint16)
-    return PseudoLabels(rng.random((k, *shape)).astype(np.float16), labels, rng.random(shape).astype(np.float16), pairs)
+    beliefs = rng.random((k, *shape)).astype(np.float16), labels, rng.random(shape).astype(np.float16)
+    return PseudoLabels(*beliefs, pairs, tuple(rng.random(k).tolist()))
 
 
 def _mask(rng: np.random.Generator, shape: tuple[int, int], k: int) -> Mask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,21 @@ def test_an_accepted_object_does_not_flow_over_its_border():
     p = np.stack([accepted == 0, accepted == 2, np.zeros(SHAPE)]) * 0.8 + 0.1
     answer = refine(grey, said, pseudo_of(p / p.sum(0)))
     assert np.array_equal(answer, np.where(accepted == 2, 2, 1))
+
+
+def test_a_class_that_its_label_model_distrusts_gives_way_to_hints_and_a_trusted_one_holds():
+    grey = np.full((1, *SHAPE), 0.5, np.float32) + np.random.default_rng(0).normal(0, 0.02, SHAPE).astype(np.float32)
+    stripe = np.zeros(SHAPE, bool)
+    stripe[:, 30:33] = True
+    around = WeakLabels(marks=(Box(0, 0, 48, 28, 1, True), Box(0, 35, 48, 64, 1, True)))
+    pseudo = pseudo_of(np.stack([~stripe, stripe, 0 * stripe]) * 0.8 + 0.1 / 1.5)
+    plain = refine(grey, around, pseudo, prior=0.02)
+    assert np.array_equal(plain, refine(grey, around, replace(pseudo, trust=(1.0, 1.0, 1.0)), prior=0.02))
+    held, gone = (
+        refine(grey, around, replace(pseudo, trust=t), prior=0.02) for t in ((0.1, 2.8, 0.1), (2.8, 0.1, 0.1))
+    )
+    assert (held[stripe] == 2).mean() > 0.9
+    assert (gone[stripe] == 1).mean() > 0.9
 
 
 def test_a_prior_that_says_the_same_everywhere_stays_without_hints():
