@@ -12,12 +12,13 @@ from napari_wsss.types import Progress, no_progress
 
 _SUM = 10.0  # weight of "shares sum to one" among the equations of the shares
 _LEAST = 0.05  # of the average class: nothing is to be believed not at all
+_ENOUGH = 20_000  # labelled pixels that are believed as much as the guess, that classes are alike, which they replace
 
 
 def class_trust(
     pixels: LabelledPixels, n_classes: int, settings: HeadSettings, seed: int, progress: Progress = no_progress
 ) -> NDArray[np.float64]:
-    """Precision of each class's probability mass, over the mean of the classes'.
+    """Precision of each class's probability mass, over the mean of the classes'; nearer to 1 the fewer hints tell it.
 
     Hints tell how what is of class k is answered, not how much of an image it covers. That follows from how much is
     answered as what anywhere: shares s with ``answered = s @ hinted`` (the adjusted count of quantification; Forman,
@@ -26,7 +27,7 @@ def class_trust(
 
     Returns
     -------
-    float64 (K,), mean 1; all 1 where fewer than two images bear hints, or classes are hinted on one of them alone
+    float64 (K,); all 1 where fewer than two images bear hints, or classes are hinted on one of them alone
     """
     everyone = np.ones(n_classes)
     images = torch.unique(pixels.images)
@@ -52,7 +53,8 @@ def class_trust(
     if not precision[known].any():
         return everyone
     trust = np.where(known, precision / precision[known].mean(), 1.0)
-    return np.maximum(trust, _LEAST)
+    labelled = int((~pixels.guessed).sum())
+    return np.asarray(np.maximum(trust, _LEAST) ** (labelled / (labelled + _ENOUGH)))
 
 
 def _shares(hinted: NDArray[np.float64], answered: NDArray[np.float64]) -> NDArray[np.float64]:

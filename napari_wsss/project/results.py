@@ -184,7 +184,9 @@ def _typed(arrays: Mapping[str, NDArray[Any]], **dtypes: str) -> dict[str, NDArr
 
 def _deflated(array: NDArray[Any]) -> NDArray[np.uint8]:
     planes = array.view(np.uint8).reshape(array.size, array.dtype.itemsize).T if array.size else np.zeros(0, np.uint8)
-    return np.frombuffer(zlib.compress(np.ascontiguousarray(planes).tobytes(), 1), np.uint8)
+    # Runs alone: half of the time for probabilities, whose low bytes repeat nothing, and hardly larger.
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    return np.frombuffer(packer.compress(np.ascontiguousarray(planes).tobytes()) + packer.flush(), np.uint8)
 
 
 def _inflated(stored: NDArray[np.uint8], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from napari_wsss.project import ImageRecord
 
 if TYPE_CHECKING:
     from napari_wsss.session.session import Session
+
+
+_SEPARATORS = "_- ."
+_SHORT = 12  # letters that are shown whole
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names of files without folders, and where they are long without what all begin and end alike.
+
+    A list that shows the two ends of each name would show the same of all.
+    """
+    files = {name: name.rsplit("/", 1)[-1] for name in names}
+    shown = set(files.values())
+    if len(shown) < 2 or max(map(len, shown)) <= _SHORT:
+        return files
+    start = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(shown), max(shown), strict=False)))
+    start = start[: 1 + max(start.rfind(letter) for letter in _SEPARATORS)]
+    ends = {"." + file.rpartition(".")[2] if "." in file else "" for file in shown}
+    end = ends.pop() if len(ends) == 1 else ""
+    return {name: file.removeprefix(start).removesuffix(end) or file for name, file in files.items()}
 
 
 class Listing:

@@ -47,9 +47,6 @@ class RegionQueue:
         self.current: Region | None = None
         self.strategy = active_learning.DEFAULT
         self._answering = False
-        self._left = self._undo_in = ""
-        self._trail: list[tuple[str, str, int]] = []  # from, to, and the position of the history there on arrival
-        session.image_opened.connect(self._arrived)
 
     # ------------------------------------------------------------------ what waits
 
@@ -58,7 +55,7 @@ class RegionQueue:
         project = self._session.project
         self.waiting = () if project is None else tuple(project.regions(("asked",)))
         if project is None:
-            self._trail, self._left, self._undo_in = [], "", ""
+            self._session.trail.forget()
         self.current = next((r for r in self.waiting if self.current is not None and r.id == self.current.id), None)
         self.changed.emit()
 
@@ -156,19 +153,6 @@ class RegionQueue:
         session.when_done(job, lambda found: self._answered(opened, found))
         job.add_done_callback(lambda done: session.deliver(self._free))  # after it has moved on
 
-    def go_back(self) -> bool:
-        """Where the last thing done was an answer in another image: go there and take it back. Whether it was."""
-        opened = self._session.opened
-        if not self._trail or opened is None or self._session.is_opening:
-            return False
-        origin, here, position = self._trail[-1]
-        if opened.name != here or opened.history.position != position:
-            return False
-        self._trail.pop()
-        self._undo_in = origin
-        self._session.open(origin)
-        return True
-
     # ------------------------------------------------------------------ an answer
 
     def _free(self) -> None:
@@ -221,16 +205,5 @@ class RegionQueue:
             return
         following = self.waiting[min(at, len(self.waiting) - 1)]
         if following.image != self._session.name:
-            self._left = self._session.name
+            self._session.trail.leave()
         self.go(following)
-
-    def _arrived(self) -> None:
-        opened = self._session.opened
-        if opened is None:
-            return
-        if self._left and opened.name != self._left:
-            self._trail.append((self._left, opened.name, opened.history.position))
-        self._left = ""
-        if self._undo_in == opened.name:
-            self._session.undo()  # the answer that led away from here
-        self._undo_in = ""

@@ -35,6 +35,7 @@ from napari_wsss.session.queue import RegionQueue
 from napari_wsss.session.reshaping import Reshaping
 from napari_wsss.session.shortage import Shortage, is_shortage, shortage
 from napari_wsss.session.steps import History, Step, write_step
+from napari_wsss.session.trail import Trail
 from napari_wsss.session.trainer import Trainer
 from napari_wsss.session.words import in_words
 from napari_wsss.session.working import Working
@@ -112,6 +113,7 @@ class Session(Jobs):
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
         self.listing = Listing(self)
+        self.trail = Trail(self)
         self.drafting, self.labelling, self.working = Drafting(self), Labelling(self), Working(self)
         self.reshaping, self.mapping, self.describing = Reshaping(self), MapVerbs(self), Describing(self)
         self.trainer, self.queue, self.worst_first = Trainer(self), RegionQueue(self), WorstFirst(self)
@@ -294,9 +296,9 @@ class Session(Jobs):
             self.history_changed.emit()
 
     def undo(self) -> None:
-        """Take the last step back, exactly; an answer that led here from another image is taken back there."""
+        """Take the last step back, exactly; what led here from another image is taken back there."""
         self.mapping.keep()
-        if not self.queue.go_back():
+        if not self.trail.go_back():
             self._travel(back=True)
 
     def redo(self) -> None:

@@ -121,7 +121,13 @@ class Working:
         self._session.images_changed.emit()
         self.show_results()
 
-    def accept_result(self, what: Literal["refined", "pseudo", "predicted"], box: Box4 | None = None) -> None:
+    def accept_image(self, what: Literal["refined", "predicted"] = "refined") -> None:
+        """Accept what was made of the open image, and go on to the next one."""
+        self.accept_result(what, onward=True)
+
+    def accept_result(
+        self, what: Literal["refined", "pseudo", "predicted"], box: Box4 | None = None, onward: bool = False
+    ) -> None:
         """Accept what a stage made of the open image, everywhere or in a box; what a person gave stays as given."""
         opened, project = self._session.opened, self._session.the_project()
         if opened is None:
@@ -140,6 +146,8 @@ class Working:
         def accepted(diff: Accepted | None) -> None:
             if self._session.opened is opened:
                 self._record(opened, diff)
+                if onward:
+                    self._go_on(opened, diff is not None)
 
         self.begin(work, f"accepting {name}", accepted)
 
@@ -149,6 +157,16 @@ class Working:
             self._session.do(Step("accept image", (opened.draft, opened.draft), accepted=diff))
         self._session.images_changed.emit()
         self._session.told.emit(f"Accepted: {opened.name}")
+
+    def _go_on(self, opened: Opened, changed: bool) -> None:
+        session = self._session
+        following = session.listing.neighbour(1)
+        if not following:
+            session.told.emit(f"Accepted: {opened.name}. It is the last image.")
+            return
+        if changed:
+            session.trail.leave()
+        session.open(following)
 
     def export(self, form: str, folder: Path, what: datasets.What, params: Mapping[str, Any]) -> None:
         """Write masks as a dataset."""

@@ -27,7 +27,7 @@ def run_stages(viewer: ViewerModel) -> None:
 
 def accept_refined(viewer: ViewerModel) -> None:
     """Make the refined mask of this image ground truth."""
-    _session(viewer).working.accept_result("refined")
+    _session(viewer).working.accept_image()
 
 
 def separate_objects(viewer: ViewerModel) -> None:

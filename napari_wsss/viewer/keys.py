@@ -66,7 +66,7 @@ def actions(binding: Binding) -> dict[str, Callable[[], Any]]:
         "reject": session.drafting.reject,
         "next": lambda: session.go(1),
         "previous": lambda: session.go(-1),
-        "accept_image": lambda: session.working.accept_result("refined"),
+        "accept_image": lambda: session.working.accept_image(),
         "undo": session.undo,
         "redo": session.redo,
         "merge_objects": lambda: shape.merge(binding.cursor()),

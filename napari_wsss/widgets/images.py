@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_wsss.project import ImageRecord
 from napari_wsss.session import Session
+from napari_wsss.session.listing import short_names
 from napari_wsss.session.opened import thumbnail
 from napari_wsss.widgets.listening import listen
 from napari_wsss.widgets.thumbnails import Thumbnails, untinted
@@ -91,6 +92,7 @@ class ImageStrip(QWidget):
         self.worst.setEnabled(bool(records))
         self._records = shown
         self._list(list(shown))
+        self._call(short_names([r.name for r in records]))
         for record in shown.values():
             self._describe(record)
         most = _ICON.height() - _BAR, _ICON.width()
@@ -114,10 +116,16 @@ class ImageStrip(QWidget):
 
     def _item(self, name: str) -> QListWidgetItem:
         if name not in self._items:
-            item = QListWidgetItem(name.rsplit("/", 1)[-1])
+            item = QListWidgetItem()
             item.setData(Qt.ItemDataRole.UserRole, name)
             self._items[name] = item
         return self._items[name]
+
+    def _call(self, short: dict[str, str]) -> None:
+        """Names for the listed images, where they are others than before."""
+        for name in self._listed:
+            if self._items[name].text() != short[name]:
+                self._items[name].setText(short[name])
 
     def _describe(self, record: ImageRecord) -> None:
         """State, quality and thumbnail of an image, where they are news."""

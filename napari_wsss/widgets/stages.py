@@ -49,8 +49,10 @@ class Stages(QWidget):
         self.run_all.setToolTip("Compute the stages of every image that are out of date; clicks still come first")
         self.run_all.clicked.connect(lambda: self._run(None))
         self.accept_image = QPushButton(f"Accept refined mask  {shown('accept_image')}")
-        self.accept_image.setToolTip("The refined mask becomes ground truth where a person said nothing else")
-        self.accept_image.clicked.connect(lambda: self._session.working.accept_result("refined"))
+        self.accept_image.setToolTip(
+            "The refined mask becomes ground truth where a person said nothing else; on to the next image"
+        )
+        self.accept_image.clicked.connect(lambda: self._session.working.accept_image())
         buttons = QHBoxLayout()
         buttons.setSpacing(3)
         for button in (self.run_image, self.run_all):

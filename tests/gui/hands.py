@@ -13,6 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_wsss.compute import Priority
 from napari_wsss.widgets.dock import Dock
 from napari_wsss.widgets.opening import TITLE
 
@@ -65,6 +66,8 @@ class Person:
             ),
             "at rest",
         )
+        idle = s.thread.start(lambda job: None, priority=Priority.IDLE)
+        self.wait(idle.done, "what was made has been read")
         for _ in range(5):
             QApplication.processEvents()
             time.sleep(0.01)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_wsss.acceptance import by_person
 from napari_wsss.project import Project
 from napari_wsss.session import Session
-from napari_wsss.types import Box, Point, Stroke
+from napari_wsss.types import Box, Mask, Point, Stroke
 from tests.session.hand import Hand
 from tests.toy_projects import truth
 
@@ -266,6 +267,43 @@ def test_stages_run_and_their_results_are_accepted_and_taken_back(hand: Hand):
     state(s)
     s.undo()
     assert state(s) == before
+
+
+def test_accepting_an_image_leads_to_the_next_and_undo_back_to_it(hand: Hand):
+    s = hand.session
+    for name in ("0.png", "1.png"):
+        s.project.put_result(name, "refined", Mask(truth(0).astype(np.uint16)), "key", by_person("test"))
+    s.open("0.png")
+    hand.settle()
+    before = state(s)
+    s.working.accept_image()
+    hand.settle()
+    assert s.opened.name == "1.png"
+    assert s.project.accepted("0.png") is not None
+    s.working.accept_image()
+    hand.settle()
+    assert s.opened.name not in ("0.png", "1.png")
+    for name in ("1.png", "0.png"):
+        s.undo()
+        hand.settle()
+        assert s.opened.name == name
+        assert not s.opened.accepted.any()
+    assert state(s) == before
+    s.redo()
+    hand.settle()
+    assert s.opened.accepted.any()
+
+
+def test_accepting_the_last_image_stays_there(hand: Hand):
+    s = hand.session
+    last = s.records()[-1].name
+    s.project.put_result(last, "refined", Mask(truth(0).astype(np.uint16)), "key", by_person("test"))
+    s.open(last)
+    hand.settle()
+    s.working.accept_image()
+    hand.settle()
+    assert s.opened.name == last
+    assert "last image" in hand.told[-1]
 
 
 def test_cancelled_work_ends_and_is_told(hand: Hand):
