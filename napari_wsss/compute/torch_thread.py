@@ -16,6 +16,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from napari_wsss.compute.freed import give_back
 from napari_wsss.compute.triton import load_triton
 from napari_wsss.errors import Cancelled
 from napari_wsss.types import Progress, no_progress
@@ -161,7 +162,10 @@ class TorchThread(Executor):
             entry = self._pop(len(Priority))
             if entry is not None:
                 self._do(*entry)
+            was_long = entry is not None and entry[0].priority is Priority.BATCH
             del entry  # holds no arrays while it waits
+            if was_long and not self._queue:
+                give_back()
 
     def _do(self, job: Job[Any], work: Callable[[Job[Any]], Any]) -> None:
         if not job.set_running_or_notify_cancel():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 
 import pytest
@@ -91,6 +92,18 @@ def test_shutdown_ends_the_thread_and_refuses_more():
     assert "short" not in {t.name for t in threading.enumerate()}
     with pytest.raises(RuntimeError, match="shut down"):
         thread.start(lambda job: 1)
+
+
+def test_memory_goes_back_after_long_work_and_not_after_a_click(thread, monkeypatch):
+    given = []
+    module = importlib.import_module("napari_wsss.compute.torch_thread")  # the package has a function of this name
+    monkeypatch.setattr(module, "give_back", lambda: given.append(1))
+    thread.start(lambda job: 1, priority=Priority.CLICK).result(30)
+    thread.start(lambda job: 1, priority=Priority.IDLE).result(30)
+    assert not given
+    thread.start(lambda job: 1, priority=Priority.BATCH).result(30)
+    thread.start(lambda job: 1, priority=Priority.CLICK).result(30)
+    assert len(given) == 1
 
 
 def test_progress_from_another_thread_lets_nothing_pass(thread):
