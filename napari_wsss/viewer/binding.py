@@ -186,7 +186,9 @@ class Binding:
         if role not in self._layers:
             made = layers.make(role, opened.shape, self.session.classes, self.image, self._truth(role, None))
             self._layers[role] = made
-            self._views[role] = self._view(role, made)
+            self._views[role] = view = self._view(role, made)
+            if isinstance(view, ClickLayer | BoxLayer):
+                view.sync()
             active = self.viewer.layers.selection.active
             self.viewer.layers.insert(self._place_of(role), made)
             self.viewer.layers.selection.active = active or made

@@ -94,16 +94,17 @@ def test_shutdown_ends_the_thread_and_refuses_more():
         thread.start(lambda job: 1)
 
 
-def test_memory_goes_back_after_long_work_and_not_after_a_click(thread, monkeypatch):
-    given = []
+@pytest.mark.parametrize(("priority", "times"), [(Priority.CLICK, 0), (Priority.BATCH, 1), (Priority.IDLE, 1)])
+def test_memory_goes_back_after_what_nobody_waits_for_once_nothing_else_is_to_do(monkeypatch, priority, times):
+    given, clicked = [], []
     module = importlib.import_module("napari_wsss.compute.torch_thread")  # the package has a function of this name
-    monkeypatch.setattr(module, "give_back", lambda: given.append(1))
-    thread.start(lambda job: 1, priority=Priority.CLICK).result(30)
-    thread.start(lambda job: 1, priority=Priority.IDLE).result(30)
-    assert not given
-    thread.start(lambda job: 1, priority=Priority.BATCH).result(30)
-    thread.start(lambda job: 1, priority=Priority.CLICK).result(30)
-    assert len(given) == 1
+    monkeypatch.setattr(module, "give_back", lambda: given.append(len(clicked)))
+    thread = TorchThread("test")
+    _, go = blocked(thread, priority=priority)
+    thread.start(clicked.append, priority=Priority.CLICK)
+    go.set()
+    thread.shutdown()
+    assert given == [1] * times
 
 
 def test_progress_from_another_thread_lets_nothing_pass(thread):
