@@ -76,6 +76,7 @@ class Binding:
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
         self._later, self.turns = single_shot(0, self.sync_marks), Turns()
+        self.session.when_drawn = partial(self.turns.add, "look ahead")  # loading torch would slow the first drawing
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
         self.previews = Previews(self)
