@@ -77,7 +77,8 @@ def _best(predictor: PromptPredictor, embedding: Embedding, prompt: Prompt, look
     if look is not None and (prompt.mask_logits is not None or believed[obeyed == obeyed.max()].max() <= look.doubtful):
         believed = believed + LARGER * np.log(np.maximum(prediction.masks.sum((1, 2)), 1))
     best = max(range(len(prediction.masks)), key=lambda i: (obeyed[i], believed[i], -i))
-    return Answer(prediction.masks[best], prediction.lowres[best], float(prediction.iou[best]))
+    # copies: a view would keep all proposals for as long as the answer is remembered
+    return Answer(prediction.masks[best].copy(), prediction.lowres[best].copy(), float(prediction.iou[best]))
 
 
 def _far_off(point: tuple[int, int, bool], mask: Bool) -> bool:

@@ -236,6 +236,14 @@ def test_clicks_are_answered_one_after_the_other_and_only_the_new_one_costs_a_ca
     assert np.array_equal(first, segment(image, said, [], predictor))
 
 
+def test_what_is_remembered_does_not_keep_the_proposals_that_were_not_taken():
+    predictor, memory = Recorded([disc((60, 60), 20, 20, r) for r in (4, 10, 18)], [0.2, 0.9, 0.3]), {}
+    segment(noisy(disc((60, 60), 20, 20, 10)), [(20, 20, True)], [], predictor, memory=memory)
+    (answer,) = memory.values()
+    assert answer.mask.base is None
+    assert answer.logits.base is None
+
+
 def test_a_click_far_off_the_last_mask_forgets_it():
     predictor = Recorded([disc((60, 60), 10, 10, 6)], [0.9])
     segment(noisy(disc((60, 60), 10, 10, 6)), [(10, 10, True), (40, 40, True)], [], predictor)

@@ -16,6 +16,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from napari_wsss.compute.freed import give_back
 from napari_wsss.compute.triton import load_triton
 from napari_wsss.errors import Cancelled
 from napari_wsss.types import Progress, no_progress
@@ -152,6 +153,7 @@ class TorchThread(Executor):
 
     def _loop(self) -> None:
         load_triton()
+        holds_freed = False  # memory, of work that nobody waits for
         while True:
             with self._ready:
                 while not self._queue and not self._closed:
@@ -161,7 +163,11 @@ class TorchThread(Executor):
             entry = self._pop(len(Priority))
             if entry is not None:
                 self._do(*entry)
+                holds_freed = holds_freed or entry[0].priority is not Priority.CLICK
             del entry  # holds no arrays while it waits
+            if holds_freed and not self._queue:
+                give_back()
+                holds_freed = False
 
     def _do(self, job: Job[Any], work: Callable[[Job[Any]], Any]) -> None:
         if not job.set_running_or_notify_cancel():

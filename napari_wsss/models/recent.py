@@ -13,11 +13,13 @@ T = TypeVar("T")
 class Recent(Generic[T]):
     """The latest ``most`` values by key; the one that was not asked for longest goes first.
 
+    With ``size`` (bytes of a value) they hold no more than ``most_bytes`` together; the newest is always kept.
+
     Two threads that miss the same key at once both make the value; the making itself is not locked.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, size: Callable[[T], int] = lambda value: 0, most_bytes: int = 0) -> None:
+        self._most, self._size, self._most_bytes = most, size, most_bytes
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = Lock()
 
@@ -36,6 +38,9 @@ class Recent(Generic[T]):
         value = make()
         with self._lock:
             self._kept[key] = value
-            while len(self._kept) > self._most:
+            while len(self._kept) > self._most or self._is_too_large():
                 self._kept.popitem(last=False)
         return value
+
+    def _is_too_large(self) -> bool:
+        return len(self._kept) > 1 and sum(map(self._size, self._kept.values())) > self._most_bytes

@@ -21,6 +21,8 @@ class Looking:
     def ahead(self) -> None:
         """This image and the next one; of a large image its middle."""
         session = self._session
+        if session.project is None:  # left before the window came to this
+            return
         for slot, name in (("see", session.name), ("ahead", session.queue.ahead or session.listing.neighbour(1))):
             if name:
                 self.at(name, slot)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_wsss.models.prompts import PromptPredictor
     from napari_wsss.types import Image
 
-_KEPT_BYTES = 2**30  # of images and their embeddings; the newest is always kept
+_KEPT_BYTES = 2**30  # of images, their embeddings and answers; the newest image is always kept
 
 
 class Predicting:
@@ -114,5 +114,5 @@ class Predicting:
 
 
 def _bytes(seen: Seen) -> int:
-    arrays = (seen.image.channels, seen.embedding.data, *seen.embedding.coarser)
-    return sum(array.nbytes for array in arrays)
+    answers = [array for answer in seen.memory.values() for array in (answer.mask, answer.logits)]
+    return sum(array.nbytes for array in (seen.image.channels, seen.embedding.data, *seen.embedding.coarser, *answers))

@@ -71,6 +71,8 @@ class Session(Jobs):
         A job that had too little memory, and how to go on with it.
     proposal : uint16 (h, w)
         The unfinished object as class ids.
+    when_drawn : callable
+        Calls a function once the window shows what has changed; at once where there is no window.
     view : mapping
         What the window wants to find again (camera, layers); see :mod:`napari_wsss.session.resume`.
     """
@@ -109,6 +111,7 @@ class Session(Jobs):
         self.shortage: Shortage | None = None
         self.view: Mapping[str, Any] = {}
         self.has_own_picture: Callable[[str], bool] = lambda name: False
+        self.when_drawn: Callable[[Callable[[], None]], None] = lambda call: call()
         self._opening = ""
         self._known: dict[str, tuple[History, dict[int, int], Draft | None]] = {}
         self._tokens = 0
@@ -223,7 +226,7 @@ class Session(Jobs):
         self.image_opened.emit()
         self.draft_changed.emit()
         self.drafting.ask()
-        self.looking.ahead()
+        self.when_drawn(self.looking.ahead)
 
     def _keep(self) -> None:
         if self.opened is not None:

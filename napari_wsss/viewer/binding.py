@@ -76,6 +76,7 @@ class Binding:
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
         self._later, self.turns = single_shot(0, self.sync_marks), Turns()
+        self.session.when_drawn = partial(self.turns.add, "look ahead")  # loading torch would slow the first drawing
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
         self.previews = Previews(self)
@@ -186,7 +187,9 @@ class Binding:
         if role not in self._layers:
             made = layers.make(role, opened.shape, self.session.classes, self.image, self._truth(role, None))
             self._layers[role] = made
-            self._views[role] = self._view(role, made)
+            self._views[role] = view = self._view(role, made)
+            if isinstance(view, ClickLayer | BoxLayer):
+                view.sync()
             active = self.viewer.layers.selection.active
             self.viewer.layers.insert(self._place_of(role), made)
             self.viewer.layers.selection.active = active or made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 
 import pytest
@@ -91,6 +92,19 @@ def test_shutdown_ends_the_thread_and_refuses_more():
     assert "short" not in {t.name for t in threading.enumerate()}
     with pytest.raises(RuntimeError, match="shut down"):
         thread.start(lambda job: 1)
+
+
+@pytest.mark.parametrize(("priority", "times"), [(Priority.CLICK, 0), (Priority.BATCH, 1), (Priority.IDLE, 1)])
+def test_memory_goes_back_after_what_nobody_waits_for_once_nothing_else_is_to_do(monkeypatch, priority, times):
+    given, clicked = [], []
+    module = importlib.import_module("napari_wsss.compute.torch_thread")  # the package has a function of this name
+    monkeypatch.setattr(module, "give_back", lambda: given.append(len(clicked)))
+    thread = TorchThread("test")
+    _, go = blocked(thread, priority=priority)
+    thread.start(clicked.append, priority=Priority.CLICK)
+    go.set()
+    thread.shutdown()
+    assert given == [1] * times
 
 
 def test_progress_from_another_thread_lets_nothing_pass(thread):

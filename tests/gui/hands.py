@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -22,12 +22,18 @@ SHOTS = os.environ.get("NAPARI_WSSS_SHOTS", "")
 """Folder for pictures of the window's states; none are kept where it is empty."""
 
 
+def turn() -> None:
+    """One turn of the event loop as when napari runs: it also deletes what was closed; ``processEvents`` does not."""
+    QApplication.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
 def settle(until: Callable[[], object]) -> None:
     """Let the window live until something is so."""
     deadline = time.monotonic() + 120
     while not until():
         assert time.monotonic() < deadline, "still not so"
-        QApplication.processEvents()
+        turn()
         time.sleep(0.002)
 
 
@@ -51,7 +57,7 @@ class Person:
         deadline = time.monotonic() + patience
         while not until():
             assert time.monotonic() < deadline, f"still not: {what}; told {self.told[-2:]}, failed {self.failed}"
-            QApplication.processEvents()
+            turn()
             time.sleep(0.002)
 
     def rest(self) -> None:
@@ -69,7 +75,7 @@ class Person:
         idle = s.thread.start(lambda job: None, priority=Priority.IDLE)
         self.wait(idle.done, "what was made has been read")
         for _ in range(5):
-            QApplication.processEvents()
+            turn()
             time.sleep(0.01)
         self.wait(lambda: not self.binding.turns.waiting, "all layers made")
 
@@ -95,9 +101,9 @@ class Person:
 
     def click(self, y: float, x: float, button=LEFT, keys=Qt.KeyboardModifier.NoModifier) -> None:
         QTest.mouseMove(self.canvas, self.place(y, x))
-        QApplication.processEvents()
+        turn()
         QTest.mouseClick(self.canvas, button, keys, self.place(y, x))
-        QApplication.processEvents()
+        turn()
 
     def drag(self, *path: tuple[float, float]) -> None:
         places = [self.place(*p) for p in path]
@@ -106,20 +112,20 @@ class Person:
         for a, b in itertools.pairwise(places):
             for share in (0.25, 0.5, 0.75, 1.0):
                 QTest.mouseMove(self.canvas, a + (b - a) * share)
-                QApplication.processEvents()
+                turn()
         QTest.mouseRelease(self.canvas, LEFT, Qt.KeyboardModifier.NoModifier, places[-1])
-        QApplication.processEvents()
+        turn()
 
     def key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         self.canvas.setFocus()
         QTest.keyClick(self.canvas, key, modifier)
-        QApplication.processEvents()
+        turn()
 
     def press(self, button: QWidget) -> None:
         """Click a button of the dock."""
         assert button.isEnabled(), f"{button} cannot be pressed"
         QTest.mouseClick(button, LEFT)
-        QApplication.processEvents()
+        turn()
 
     def shot(self, name: str) -> np.ndarray:
         """A picture of the whole window."""

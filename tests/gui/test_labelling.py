@@ -305,6 +305,9 @@ def test_layers_may_be_renamed_moved_hidden_and_deleted(person: Person, field):
     person.key(Qt.Key.Key_W)
     person.rest()
     assert s.project.accepted(s.name).labels[at] == 2
+    shown = person.binding.layer("points").data.tolist()
+    viewer.layers.remove(person.binding.layer("points"))
+    assert person.binding.layer("points").data.tolist() == shown == [list(at)], "made again, it shows what there is"
 
 
 def test_a_new_dock_shows_the_same_session(person: Person, field):

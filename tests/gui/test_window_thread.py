@@ -97,3 +97,17 @@ def test_layers_of_a_first_run_are_made_one_in_a_turn(person: Person):
     assert len({turn for turn, _ in made}) == len(made), made
     assert person.dock.stages.shown["refine"].isChecked()
     assert not person.dock.stages.shown["pseudo"].isChecked(), "the refined mask lies over them"
+
+
+def test_an_image_is_drawn_before_the_model_looks_at_it(person: Person):
+    order: list[str] = []
+    session, canvas = person.session, person.viewer.window._qt_viewer.canvas
+    ahead = session.looking.ahead
+    session.looking.ahead = lambda: order.append("looked at") or ahead()
+    session.image_opened.connect(lambda: order.append("opened"))
+    canvas._scene_canvas.events.draw.connect(lambda event: order.append("drawn"), position="last")
+    person.viewer.add_image(nuclei(0, 8, (96, 96)).pixels)
+    person.opened()
+    after = order[order.index("opened") :]
+    assert after.count("looked at") == 1
+    assert "drawn" in after[: after.index("looked at")], after

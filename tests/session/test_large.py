@@ -75,6 +75,23 @@ def test_the_part_in_sight_is_seen_before_it_is_clicked(large: Hand):
     assert s.proposal[150, 150] == 2
 
 
+def test_answers_count_in_what_may_be_kept(large: Hand, monkeypatch):
+    s = large.session
+    s.looking.around(10, 10)
+    large.settle()
+    (clicked,) = (seen for (_, part), seen in s.predicting._seen.items() if part is not None and part.box[:2] == (0, 0))
+    pictures = 2 * (clicked.image.channels.nbytes + clicked.embedding.data.nbytes)
+    for kept, memory in ((2, 0), (1, 1)):
+        monkeypatch.setattr("napari_wsss.session.predicting._KEPT_BYTES", pictures + memory)
+        if memory:
+            s.drafting.click(150, 150)
+            large.settle()
+            assert clicked.memory
+        s.looking.around(1800, 1900)
+        large.settle()
+        assert len(s.predicting._seen) == kept
+
+
 def test_an_object_gets_a_number_that_no_other_has_also_after_undo_and_reopening(large: Hand):
     s = large.session
     s.drafting.click(1500, 1600)

@@ -13,14 +13,14 @@ from napari_wsss.models.prompts import Prompt
 from napari_wsss.models.recent import Recent
 from napari_wsss.types import Classes, Image, Point, Progress, WeakLabels, no_progress
 
-IMAGES_KEPT = 128
-"""Of so many images the answers are remembered."""
+IMAGES_KEPT, KEPT_BYTES = 128, 2**28
+"""Of so many images the answers are remembered, as long as they are no larger together."""
 
 MANY = 12
 """More objects than these in one image are small, and looked for in the finest frame alone."""
 
 _OTHERS, _REACH = 6, 64  # clicks of other classes that go along with a prompt, and how near in pixels they are
-_answers = Recent[list[Cutout]](IMAGES_KEPT)
+_answers = Recent[list[Cutout]](IMAGES_KEPT, lambda cutouts: sum(c.logits.nbytes for c in cutouts), KEPT_BYTES)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
