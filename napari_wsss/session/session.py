@@ -226,6 +226,7 @@ class Session(Jobs):
         self.image_opened.emit()
         self.draft_changed.emit()
         self.drafting.ask()
+        self.trail.arrived()
         self.when_drawn(self.looking.ahead)
 
     def _keep(self) -> None:

@@ -15,7 +15,6 @@ class Trail:
         self._session = session
         self._leaving = self._undo_in = ""
         self._moves: list[tuple[str, str, int]] = []  # from, to, and the position of the history there on arrival
-        session.image_opened.connect(self._arrived)
 
     def forget(self) -> None:
         """Another project."""
@@ -38,7 +37,8 @@ class Trail:
         self._session.open(origin)
         return True
 
-    def _arrived(self) -> None:
+    def arrived(self) -> None:
+        """An image was opened, and everybody who shows it has been told."""
         opened = self._session.opened
         if opened is None:
             return
