@@ -36,8 +36,8 @@ class PictureLayer:
             self._viewer.layers.remove(self.layer)
         fresh = self.layer is None or self.layer.data.shape != pixels.shape
         self._put(pixels, limits, opened, rgb)
-        if fresh:
-            self._viewer.reset_view()
+        if fresh and self.layer is not None:  # alone: other layers still have the size of the image that was left
+            self._viewer.fit_to_view(layers=[self.layer])
         if len(planes) > 1:
             self._viewer.dims.set_current_step(0, planes.index(opened.name))
             self._planes = planes

@@ -18,6 +18,13 @@ SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlM
 SIDES = {"a.tif": 96, "b.tif": 160, "c.tif": 128}
 
 
+def fits(person: Person, side: int) -> bool:
+    """An image of so many pixels a side fills the canvas and lies in its middle."""
+    camera = person.viewer.scene.camera
+    shown = side * camera.zoom / min(person.canvas.width(), person.canvas.height())
+    return 0.85 < shown <= 1 and np.allclose(camera.center[-2:], (side - 1) / 2, atol=1)
+
+
 def test_accepting_images_one_after_the_other_and_taking_it_back(person: Person, tmp_path: Path):
     truths = {}
     (tmp_path / "fields").mkdir()
@@ -39,6 +46,7 @@ def test_accepting_images_one_after_the_other_and_taking_it_back(person: Person,
         assert (s.project.accepted(name).labels == truths[name]).all()
         assert not accepted.data.any()
         assert accepted.data.shape == truths[following].shape
+        assert fits(person, SIDES[following])
     person.key(Qt.Key.Key_W, SHIFT)
     person.rest()
     assert s.opened.name == "c.tif"
@@ -51,6 +59,7 @@ def test_accepting_images_one_after_the_other_and_taking_it_back(person: Person,
         assert s.project.accepted(name) is None
         assert not accepted.data.any()
         assert accepted.data.shape == truths[name].shape
+        assert fits(person, SIDES[name])
     person.key(Qt.Key.Key_Z, CONTROL | SHIFT)
     person.rest()
     assert np.array_equal(accepted.data, truths["a.tif"])
