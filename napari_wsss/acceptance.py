@@ -29,7 +29,7 @@ def accept(
     Parameters
     ----------
     separate : bool
-        Every clicked object gets a number of its own, and touching ones are divided between their points.
+        Every region is an object with a number of its own; where several points lie on one it is divided between them.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def _as_given(project: Project, record: ImageRecord, mask: Mask, separate: bool)
 
         fresh = np.where(before > 0, 0, fixed).astype(np.uint16)
         found = splitting.one_a_point(fresh, ids, labels.points).instances
-        ids = found if found.any() else ids
+        ids = splitting.each_region(fixed, found, project.classes.background)
     return Mask(fixed, ids, mask.notes)
 
 

@@ -23,6 +23,8 @@ Place = tuple[int, int]
 _SLIVER = 0.02  # share of a region below which what a line cut off is no part of its own
 _NECK = 0.9  # a border as wide as this share of the smaller part is no neck: perhaps one object
 
+_RIM = 2.0  # depth in pixels up to which what lies along an object is a part of it
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Separated:
@@ -144,6 +146,28 @@ def one_a_point(labels: Labels, instances: Instances | None, points: Sequence[Po
         divided += len(groups) > 1
         doubtful += [numbers[n - 1] for pair in ambiguous(parts) for n in pair]
     return Separated(ids, divided, tuple(dict.fromkeys(doubtful)))
+
+
+def each_region(labels: Labels, instances: Instances | None, background: int | None) -> Instances:
+    """Object ids such that every region of a class other than the background has one; uint32 (h, w).
+
+    A region without an id is an object of its own; but a rim along an object of its class, no deeper than two pixels,
+    is a part of that object: the object was drawn a little smaller than the mask.
+    """
+    ids = np.zeros(labels.shape, np.uint32) if instances is None else instances.copy()
+    free = int(ids.max(initial=0)) + 1
+    for class_id in (int(k) for k in np.unique(labels) if k not in (0, background)):
+        pieces, _ = ndimage.label((labels == class_id) & (ids == 0))
+        for number, (rows, columns) in enumerate(ndimage.find_objects(pieces), 1):
+            around = np.s_[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
+            piece = pieces[around] == number
+            beside = ids[around][ndimage.binary_dilation(piece) & (labels[around] == class_id) & (ids[around] > 0)]
+            if beside.size and _depth(piece).max() <= _RIM:
+                ids[around][piece] = np.bincount(beside).argmax()
+            else:
+                ids[around][piece] = free
+                free += 1
+    return ids
 
 
 def _groups(thing: Object, points: Sequence[Point]) -> dict[int, list[Place]]:

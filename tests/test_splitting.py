@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage.draw import disk, line
 
 from napari_wsss import splitting
@@ -103,3 +104,36 @@ def test_parts_cover_the_region_and_hold_their_places(seed: int):
     parts = splitting.between(region, [[p] for p in places])
     assert np.array_equal(parts > 0, region)
     assert [parts[p] for p in places] == list(range(1, len(places) + 1))
+
+
+def test_every_region_gets_a_number_and_given_ones_stay():
+    labels = np.where(THREE, 2, 1).astype(np.uint16)
+    given = np.where(discs((50, 95, 12)), 7, 0).astype(np.uint32)
+    ids = splitting.each_region(labels, given, background=1)
+    assert (ids[labels == 1] == 0).all()
+    assert (ids[given > 0] == 7).all()
+    assert set(np.unique(ids)) == {0, 7, 8}
+    assert (ids[THREE & (given == 0)] == 8).all()
+
+
+def test_a_rim_along_an_object_belongs_to_it_and_a_neighbour_does_not():
+    labels = np.where(discs((30, 25, 14), (30, 52, 14)), 2, 1).astype(np.uint16)
+    given = np.where(discs((30, 25, 12)), 3, 0).astype(np.uint32)
+    rim = discs((30, 25, 14)) & (given == 0)
+    apart = np.where(rim | (given > 0), 2, 1).astype(np.uint16)
+    assert (splitting.each_region(apart, given, background=1)[rim] == 3).all()
+    ids = splitting.each_region(labels, np.where(discs((30, 25, 14)), 3, 0).astype(np.uint32), background=1)
+    assert len(np.unique(ids[discs((30, 52, 10))])) == 1
+    assert ids[30, 60] not in (0, 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 3))
+def test_objects_are_the_connected_regions_where_nobody_numbered_any(seed, classes):
+    labels = np.random.default_rng(seed).integers(0, classes + 1, (12, 15)).astype(np.uint16)
+    ids = splitting.each_region(labels, None, background=1)
+    assert np.array_equal(ids > 0, labels > 1)
+    for class_id in range(2, classes + 1):
+        regions, count = ndimage.label(labels == class_id)
+        pairs = set(zip(regions[regions > 0].tolist(), ids[regions > 0].tolist(), strict=True))
+        assert len(pairs) == count == len({number for _, number in pairs})
