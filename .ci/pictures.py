@@ -40,11 +40,11 @@ def window(project: Path) -> None:
 
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1280, 800)
-    thumbnails = add_dock(viewer).images.thumbnails.pictures
+    thumbnails = add_dock(viewer).images.thumbnails
     session = binding_of(viewer).session
     session.open_project(project)
     _wait(lambda: session.opened is not None)
-    _wait(lambda: all(r.name in thumbnails for r in session.records()))
+    _wait(lambda: all(r.name in thumbnails.pictures for r in session.records()))
     _wait(lambda: session.working.work is None)
     QApplication.processEvents()
     shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")

@@ -141,7 +141,9 @@ def label(tour: Tour) -> None:
     tour.hand.rest()
     tour.until(lambda: tour.session.opened.refined is not None, "refined")
     tour.show("Run this image: every pixel follows from the few hints", 3, place)
-    tour.show("The refined mask becomes ground truth", 1.5, tour.press(tour.dock.stages.accept_image))
+    tour.show(
+        "The refined mask becomes ground truth; on to the next image", 1.5, tour.press(tour.dock.stages.accept_image)
+    )
 
 
 def learn(tour: Tour) -> None:
@@ -155,10 +157,8 @@ def learn(tour: Tour) -> None:
     tour.until(lambda: len(trainer.curve.losses) > 30, "learning")
     tour.show("Start: a segmenter learns in a process of its own; label on meanwhile", 2.5, place)
     tour.until(lambda: trainer.state == "idle", "trained")
-    tour.hand.key(Qt.Key.Key_N)
-    tour.hand.pause(0.3)
     tour.hand.rest()
-    tour.show("N: the next image. Predict all images: nobody has labelled this one", 3, tour.press(panel.predict))
+    tour.show("Predict all images: nobody has labelled this one", 3, tour.press(panel.predict))
     tour.unfold("training")
     tour.unfold("queue")
     place = tour.press(tour.dock.queue.ask)

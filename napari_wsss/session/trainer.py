@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 State = Literal["idle", "starting", "training", "paused", "stopping"]
 
 
+_FOR_QUALITY = 4  # accepted images from which some are held out
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a person wants trained: the segmenter, the encoder of its features ('' = the project's), and how long.
@@ -87,7 +90,9 @@ class Trainer:
         if not self.curve.losses:
             return f"run {self.curve.run} looks at the images…" if self.pid else "ended before its first step"
         best = self.curve.best
-        quality = "no mIoU yet: it needs four accepted images" if best is None else f"mIoU {best:.2f}"
+        accepted = sum(record.state == "accepted" for record in self._session.records())
+        waits = "no mIoU yet" if accepted >= _FOR_QUALITY else "no mIoU yet: it needs four accepted images"
+        quality = waits if best is None else f"mIoU {best:.2f}"
         place = f"{self.curve.device.partition(' ')[0]} · " if self.curve.device and self.pid else ""
         stands = {"paused": " · paused", "stopping": " · saving…"}.get(self.state, "")
         return f"{place}run {self.curve.run} · step {self.curve.step} · {quality}{stands}"
