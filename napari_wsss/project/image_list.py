@@ -46,6 +46,12 @@ class ImageRecord:
     shape: tuple[int, int]
     state: ImageState
     labels_digest: str
+    accepted_pixels: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Every pixel is accepted: nothing is left to be found out."""
+        return self.accepted_pixels >= self.shape[0] * self.shape[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,9 @@ class ImageList:
     def _record(self, row: ImageRow, found: Found | None, settings: Settings) -> ImageRecord:
         file = found.path if found else Path(row.path)
         key = _image_key(row, settings)
-        return ImageRecord(row.name, row.plane, file, row.sha256, key, row.shape, row.state, row.labels_digest)
+        return ImageRecord(
+            row.name, row.plane, file, row.sha256, key, row.shape, row.state, row.labels_digest, row.accepted_pixels
+        )
 
     def _folders(self) -> list[Path]:
         """Where lost images are searched: what :meth:`relink` was told, then around the project."""

@@ -22,6 +22,7 @@ from napari_wsss.project.settings import to_toml
 from napari_wsss.simulation.curve import CEILING, Row
 from napari_wsss.simulation.oracle import Kind, Oracle
 from napari_wsss.training import Training, train
+from napari_wsss.training.completing import complete
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
 from napari_wsss.weak_labels import compile_target
 
@@ -302,9 +303,15 @@ def _fit_and_score(
     test: Mapping[str, str],
     truth: TruthFolder,
 ) -> float:
-    """Train on what the scratch project holds, predict (the pool too, where regions are asked next), score the test."""
+    """Train on what the scratch project holds, predict (the pool too, where regions are asked next), score the test.
+
+    Answered images are completed before the training's clock runs: it grows with every answer, and would leave the
+    less time to learn the more there is to learn from.
+    """
     from napari_wsss.prediction import predict
 
+    if training.complete and training.noisy > 0:
+        complete(scratch, device, no_progress)
     train(scratch, replace(training, seed=seed), device=device)
     predict(scratch, [*pool, *test], device=device)
 

@@ -38,12 +38,12 @@ def clock(settings: Training) -> Callable[[], float]:
 
 
 def complete(project: Project, device: str, progress: Progress) -> int:
-    """Refined masks for the images that bear weak labels and are not accepted; how many were made.
+    """Refined masks for the images that bear labels but not on every pixel; how many were made.
 
     What is up to date is not made again. Methods, encoder and parameters are the project's. Images whose labels are
     not enough are left as they are: the run then learns from the hints alone.
     """
-    hinted = [r.name for r in project.records() if r.labels_digest and r.state not in ("accepted", "skipped")]
+    hinted = [r.name for r in project.records() if r.labels_digest and r.state != "skipped" and not r.is_whole]
     if not hinted:
         return 0
     return len(run(project, Plan(images=hinted, device=device), progress).computed["refine"])

@@ -1,4 +1,4 @@
-"""Hinted images are completed before a run, once, and what a person accepted is left alone."""
+"""Hinted images are completed before a run, once, and images that a person accepted whole are left alone."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ def test_hinted_images_get_refined_masks_once_and_no_other_does(project):
     assert complete(project, "cpu", no_progress) == 2
     assert set(project.result_keys("refined")) == {"0.png", "1.png"}
     assert complete(project, "cpu", no_progress) == 0
+
+
+def test_an_image_of_which_a_part_is_accepted_is_completed(project):
+    project.edit_mask("3.png", (0, 0, 20, 20), truth(3)[:20, :20].astype(np.uint16), BY)
+    assert project.state("3.png") == "accepted"
+    assert complete(project, "cpu", no_progress) == 3
+    refined = project.result("3.png", "refined").labels
+    assert np.array_equal(refined[:20, :20], truth(3)[:20, :20])
+    assert (refined == truth(3)).mean() > 0.8
 
 
 def test_a_run_learns_from_completed_images_only_if_it_is_wanted(project):
