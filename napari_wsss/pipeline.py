@@ -93,6 +93,7 @@ class _Run:
         self.leaving = ExitStack()  # what is put back at the end of the run
         self.around = Surroundings(project, self.choices, plan.stages, plan.device, progress, self.leaving)
         self.kinds = Kinds(project)
+        self.named: dict[StageName, str] = {}  # methods, with their models
 
     def all_stages(self) -> RunReport:
         start = time.perf_counter()
@@ -101,9 +102,17 @@ class _Run:
             for stage in STAGES:
                 if stage in self.plan.stages:
                     self._one_stage(stage, keys)
-        self.report.used |= self.around.used
+        self._tell_what_was_used()
         self.report.seconds = time.perf_counter() - start
         return self.report
+
+    def _tell_what_was_used(self) -> None:
+        """By the stages that made anything: a method that its labels could not feed was not used."""
+        made = [stage for stage in STAGES if self.report.computed[stage]]
+        if made:
+            self.report.used = {"device": self.around.described, **{stage: self.named[stage] for stage in made}}
+            encoders = self.around.encoders_used(made)
+            self.report.used |= {"encoder": encoders} if encoders else {}
 
     # -------------------------------------------------------------- what is out of date
 
@@ -184,7 +193,7 @@ class _Run:
     def _make(self, stage: StageName) -> Any:
         choice = self.choices.stages[stage]
         method = choice.make(self.around.context(stage))
-        self.report.used[stage] = f"{choice.name}{f' ({method.model})' if method.model else ''}"
+        self.named[stage] = f"{choice.name}{f' ({method.model})' if method.model else ''}"
         return method
 
     def _parts(

@@ -67,20 +67,19 @@ class Surroundings:
         made = self._features.get(self._chosen.encoders[stage].signature)
         return (made and made.encoder.used) or self._elsewhere.get(stage, "")
 
+    def encoders_used(self, stages: Iterable[StageName]) -> str:
+        """The encoders of these stages, in words; "" while nobody used any."""
+        by = {stage: self.encoder_used(stage) for stage in stages}
+        names = list(dict.fromkeys(filter(None, by.values())))
+        own = [f"{name} for {' and '.join(s for s in by if by[s] == name)}" for name in names[:-1]]
+        return ", ".join([*own, *(f"else {name}" if own else name for name in names[-1:])])
+
     @property
-    def used(self) -> dict[str, str]:
-        """The device and the encoders that were used, in words; empty while nothing was computed."""
+    def described(self) -> str:
+        """The device, in words."""
         from napari_wsss import device
 
-        if "_bare" not in self.__dict__:
-            return {}
-        by = {stage: self.encoder_used(stage) for stage in self._stages}
-        names = list(dict.fromkeys(filter(None, by.values())))
-        told = {"device": device.described(self._bare.device)}
-        if names:
-            own = [f"{name} for {' and '.join(s for s in by if by[s] == name)}" for name in names[:-1]]
-            told["encoder"] = ", ".join([*own, f"else {names[-1]}" if own else names[-1]])
-        return told
+        return device.described(self._bare.device)
 
     @cached_property
     def _bare(self) -> Context:

@@ -366,6 +366,13 @@ def test_maps_and_pseudo_labels_are_made_from_features_of_their_own(tagged):
     assert made["pseudo"] == "encoder encoders/filters{} filters"
 
 
+def test_a_stage_that_could_not_be_fed_is_not_told_as_used(project):
+    report = run(project, Plan(params=QUICK))
+    assert report.computed["cam"] == []
+    assert list(report.used) == ["device", "pseudo", "refine", "encoder"]
+    assert report.used["encoder"] == "filters"
+
+
 def test_one_named_encoder_serves_every_stage(tagged):
     assert run(tagged, Plan(encoder="filters", params=QUICK)).used["encoder"] == "filters"
     again = run(tagged, Plan(encoder="filters", params={**QUICK, "encoder": {"sigma_max": "4"}}))
