@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from napari_wsss.pipeline import Plan, run
 from napari_wsss.project import Project
 from napari_wsss.protocols import Context
 from napari_wsss.training.settings import Training
-from napari_wsss.training.team import Alone
 from napari_wsss.types import Progress
+
+if TYPE_CHECKING:
+    from napari_wsss.training.team import Alone
 
 
 def completed(project: Project, settings: Training, context: Context, team: Alone) -> float:
