@@ -63,6 +63,7 @@ def load(kind: str, name: str) -> type[Any]:
     return typing.cast("type[Any]", importlib.import_module(module_of(kind, name)).METHOD)
 
 
+@cache
 def summary(kind: str, name: str) -> str:
     """First line of the method file's docstring, read without importing it."""
     spec = find_spec(module_of(kind, name))

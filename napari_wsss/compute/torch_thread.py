@@ -12,10 +12,12 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from enum import IntEnum
 from functools import cache
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from napari_wsss.compute.collecting import loading
 from napari_wsss.compute.freed import give_back
 from napari_wsss.compute.triton import load_triton
 from napari_wsss.errors import Cancelled
@@ -152,7 +154,8 @@ class TorchThread(Executor):
         return job, work
 
     def _loop(self) -> None:
-        load_triton()
+        with loading():
+            load_triton()
         holds_freed = False  # memory, of work that nobody waits for
         while True:
             with self._ready:
@@ -173,7 +176,8 @@ class TorchThread(Executor):
         if not job.set_running_or_notify_cancel():
             return
         try:
-            result = work(job)
+            with loading() if job.priority is Priority.IDLE else nullcontext():  # the first of them load torch
+                result = work(job)
         except BaseException as error:  # noqa: BLE001  # belongs to whoever asks the future
             job.set_exception(error)
         else:

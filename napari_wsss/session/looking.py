@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from napari_wsss import close_up
+from napari_wsss import close_up, registry
+from napari_wsss.choices import KIND, STAGES, Plan, choices
 from napari_wsss.compute import Job, Priority
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ class Looking:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._is_ready = False
 
     def ahead(self) -> None:
         """This image and the next one; of a large image its middle."""
@@ -26,6 +29,17 @@ class Looking:
         for slot, name in (("see", session.name), ("ahead", session.queue.ahead or session.listing.neighbour(1))):
             if name:
                 self.at(name, slot)
+        if not self._is_ready:
+            self._is_ready = True
+            session.start(self._load_stages, "ready", "getting ready", Priority.IDLE)
+
+    def _load_stages(self, job: Job[None]) -> None:
+        """Load what the first run of the stages would load: it takes a second or two."""
+        importlib.import_module("torch.optim")
+        chosen = choices(Plan(), self._session.the_project().settings)
+        for stage in STAGES:
+            registry.load(KIND[stage], chosen.stages[stage].name)
+            registry.load("encoders", chosen.encoders[stage].name)
 
     def at(self, name: str, slot: str) -> None:
         """An image; of a large one its middle."""

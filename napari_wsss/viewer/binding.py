@@ -76,6 +76,7 @@ class Binding:
         self._plane = ""  # of the stack: the one that the slider shows
         self.picture, self.adoption = PictureLayer(viewer), Adoption(viewer, self.session)
         self._later, self.turns = single_shot(0, self.sync_marks), Turns()
+        viewer.cursor.events.position.connect(self.turns.stir)
         self.session.when_drawn = partial(self.turns.add, "look ahead")  # loading torch would slow the first drawing
         self.sight = Sight(viewer, self.session, lambda: self._layers.get("points"))
         self.hover = Hover(self)
@@ -156,7 +157,7 @@ class Binding:
                 continue  # each colormap makes napari slice the layer anew
             layer.metadata = {**layer.metadata, **told}
             if isinstance(layer, Labels) and role not in ("objects", "chosen", "contradictions"):
-                layer.colormap = layers.colours(self.session.classes)
+                layers.recolour(layer, self.session.classes)
         self.sync_marks()
 
     def _on_step(self) -> None:
@@ -179,13 +180,14 @@ class Binding:
 
     # ------------------------------------------------------------------ layers
 
-    def layer(self, role: Role) -> Layer | None:
-        """Our layer of a role, made if it is not there; None while no image is open."""
+    def layer(self, role: Role, hidden: bool = False) -> Layer | None:
+        """Our layer of a role, made if it is not there (and then hidden, if asked); None while no image is open."""
         opened = self.session.opened
         if opened is None:
             return None
         if role not in self._layers:
             made = layers.make(role, opened.shape, self.session.classes, self.image, self._truth(role, None))
+            made.visible = made.visible and not hidden
             self._layers[role] = made
             self._views[role] = view = self._view(role, made)
             if isinstance(view, ClickLayer | BoxLayer):

@@ -120,6 +120,19 @@ def told(classes: Iterable[Class]) -> dict[str, Any]:
     return {"classes": {c.id: c.name for c in listed}, "colours": {c.id: c.colour for c in listed}}
 
 
+def fitting(classes: Iterable[Class]) -> type[np.unsignedinteger[Any]]:
+    """What a layer of classes holds; napari asks for the colour of each number there may be, 65,536 take it 40 ms."""
+    return np.uint8 if max((c.id for c in classes), default=0) < np.iinfo(np.uint8).max else np.uint16
+
+
+def recolour(layer: Labels, classes: Iterable[Class]) -> None:
+    """Show other classes; where there are more of them than the layer's numbers, it gets larger ones."""
+    listed = list(classes)
+    if fitting(listed) is np.uint16 and layer.data.dtype == np.uint8:
+        layer.data = layer.data.astype(np.uint16)
+    layer.colormap = colours(listed)
+
+
 def _filled(shape: tuple[int, int], kind: type[np.generic], truth: NDArray[Any] | None) -> NDArray[Any]:
     """A copy to paint in, or zeros (which take no memory until somebody paints)."""
     return np.zeros(shape, kind) if truth is None or not truth.any() else truth.astype(kind)
@@ -133,9 +146,10 @@ def make(
     truth: NDArray[Any] | None = None,
 ) -> Layer:
     """A layer for a role; ``truth`` (h, w) is what a Labels layer shows."""
+    listed = list(classes)
     common = {
         "name": TITLES[role],
-        "metadata": {"wsss": {"role": role, "live": True}, **told(classes)},
+        "metadata": {"wsss": {"role": role, "live": True}, **told(listed)},
         **placed_like(image),
     }
     if role == "points":
@@ -162,4 +176,4 @@ def make(
         layer.contour = width
         layer.editable = role == "objects"
         return layer
-    return Labels(_filled(shape, np.uint16, truth), colormap=colours(classes), opacity=_OPACITY[role], **common)
+    return Labels(_filled(shape, fitting(listed), truth), colormap=colours(listed), opacity=_OPACITY[role], **common)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_wsss.compute.collecting import loading
 from napari_wsss.compute.triton import load_triton
 
 Docking = Callable[[Any], Any]
@@ -22,14 +23,15 @@ def open_window(paths: Sequence[Path], dock: Docking, shown: Callable[[Any], Non
     UsageError
         A project that cannot be opened.
     """
-    load_triton()  # before the canvas: see ARCHITECTURE.md, facts that cost days
-    import napari
+    with loading():
+        load_triton()  # before the canvas: see ARCHITECTURE.md, facts that cost days
+        import napari
 
-    from napari_wsss.project import Project
+        from napari_wsss.project import Project
 
-    project = Project.open(paths[0]) if len(paths) == 1 and is_project(paths[0]) else None
-    viewer = napari.Viewer(title="napari-wsss")
-    show(viewer, dock, project, [] if project else list(paths))
+        project = Project.open(paths[0]) if len(paths) == 1 and is_project(paths[0]) else None
+        viewer = napari.Viewer(title="napari-wsss")
+        show(viewer, dock, project, [] if project else list(paths))
     if shown is not None:
         shown(viewer)
     napari.run()

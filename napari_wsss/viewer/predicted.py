@@ -49,7 +49,8 @@ class PredictedLayers:
             return
         found = opened.predicted
         if isinstance(layer, Labels):
-            layer.data = np.zeros(opened.shape, np.uint16) if found is None else found.labels.astype(np.uint16)
+            kind = layer.data.dtype
+            layer.data = np.zeros(opened.shape, kind) if found is None else found.labels.astype(kind)
             layer.editable = False
         elif isinstance(layer, Image):
             values = np.zeros(opened.shape, np.float32)

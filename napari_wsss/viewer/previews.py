@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from napari_wsss.viewer.binding import Binding
 
 PREVIEWS: tuple[Role, ...] = ("cam", "confidence", "seeds", "pseudo", "refined", "contradictions")
-_HIDDEN_AT_FIRST: tuple[Role, ...] = ("seeds", "contradictions")
 _DRAG = 100  # ms after which a layer that is being painted in is asked for again
 
 
@@ -72,16 +71,21 @@ class Previews:
         if self._binding.shown_layer(role) is not None:
             self._fill(role)
         elif self._is_there(role):
-            self._binding.turns.add(role, partial(self._make, role))
+            add = self._binding.turns.add if self._is_shown_at_first(role) else self._binding.turns.add_unseen
+            add(role, partial(self._make, role))
+
+    def _is_shown_at_first(self, role: Role) -> bool:
+        opened = self._session.opened
+        return role == "refined" or (role == "pseudo" and opened is not None and opened.refined is None)
 
     def _make(self, role: Role) -> None:
+        """It is drawn in the next turn: napari's part of making it and the first drawing take 0.1 s each."""
         opened, known = self._session.opened, self._binding.shown_layer(role) is not None
-        layer = self._binding.layer(role) if known or self._is_there(role) else None
+        layer = self._binding.layer(role, hidden=True) if known or self._is_there(role) else None
         if opened is None or layer is None:
             return
-        if not known:
-            beneath = role == "pseudo" and opened.refined is not None
-            layer.visible = layer.visible and not beneath and role not in _HIDDEN_AT_FIRST
+        if not known and self._is_shown_at_first(role):
+            self._binding.turns.add(f"show {role}", partial(setattr, layer, "visible", True), first=True)
         self._fill(role)
         self.show_maps()
 
@@ -97,7 +101,7 @@ class Previews:
             if self._is_there(role) and isinstance(view, Painting):
                 view.reload()
             else:
-                layer.data = np.zeros(opened.shape, np.uint16)
+                layer.data = np.zeros(opened.shape, layer.data.dtype)
 
     def show_maps(self) -> None:
         """The activation map of the chosen class, and how sure the pseudo-labels are."""

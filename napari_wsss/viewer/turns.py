@@ -9,6 +9,7 @@ from psygnal import Signal
 from napari_wsss.viewer.sight import single_shot
 
 _APART = 20  # ms, in which what was made is drawn for the first time: its shaders are compiled then
+_STILL = 200  # ms without a movement of the mouse
 
 
 class Turns:
@@ -18,23 +19,38 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Callable[[], None]] = {}
+        self._unseen: dict[str, Callable[[], None]] = {}
         self.timer = single_shot(_APART, self._next)
 
     @property
     def waiting(self) -> bool:
         """Some piece has not had its turn."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._unseen)
 
-    def add(self, name: str, what: Callable[[], None]) -> None:
-        """Do it soon, after what waits already."""
+    def add(self, name: str, what: Callable[[], None], first: bool = False) -> None:
+        """Do it soon, after what waits already, or before."""
+        if first:
+            self._waiting = {name: what, **self._waiting}
         self._waiting[name] = what
-        self.timer.start()
+        self.timer.start(_APART)
+
+    def add_unseen(self, name: str, what: Callable[[], None]) -> None:
+        """Do what nobody waits for when the mouse rests, after all else."""
+        self._unseen[name] = what
+        if not self._waiting:
+            self.timer.start(_STILL)
+
+    def stir(self) -> None:
+        """The mouse was moved."""
+        if self._unseen and not self._waiting:
+            self.timer.start(_STILL)
 
     def _next(self) -> None:
-        name = next(iter(self._waiting))
-        what = self._waiting.pop(name)
+        pieces = self._waiting or self._unseen
+        name = next(iter(pieces))
+        what = pieces.pop(name)
         what()
-        if self._waiting:
-            self.timer.start()
+        if self.waiting:
+            self.timer.start(_APART if self._waiting else _STILL)
         else:
             self.done.emit()

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_wsss.choices import STAGES
 from napari_wsss.compute import Priority
+from napari_wsss.viewer.bound import binding_of
 from napari_wsss.widgets.driving.hand import Hand
 
 _TICK = 5  # ms
@@ -66,26 +67,30 @@ def pauses(hand: Hand, training: float) -> dict[str, float]:
     training : float
         Minutes of the training run.
     """
-    session = hand.session
+    session, binding = hand.session, binding_of(hand.viewer)
     until = time.perf_counter() + 2
     found = {"resting": while_it(hand, lambda: time.perf_counter() > until, "later")}
     with watched() as longest:
         hand.key(Qt.Key.Key_N)
-        hand.until(lambda: not session.is_opening, "the next image open")
+        hand.until(lambda: not (session.is_opening or binding.turns.waiting), "the next image open")
     found["opening"] = longest.seconds
     looked = session.thread.start(lambda job: None, priority=Priority.IDLE)
     found["embedding"] = while_it(hand, looked.done, "embedded")
-    found["cancel"] = max(cancelled(hand, after) for after in _AFTER)
     session.working.run(STAGES)
-    found["stages"] = while_it(hand, lambda: session.working.work is None, "all stages done")
+    found["stages"] = while_it(
+        hand, lambda: session.working.work is None and binding.shown_layer("refined") is not None, "the mask shown"
+    )
+    hand.rest()
+    found["cancel"] = max(cancelled(hand, after, bool(n % 2)) for n, after in enumerate(_AFTER))
     if session.project is not None and training:
         found["training"] = beside(hand, training)
     return found
 
 
-def cancelled(hand: Hand, after: float) -> float:
-    """Seconds from Cancel, so long after all stages were started, until nothing runs."""
+def cancelled(hand: Hand, after: float, tagged: bool) -> float:
+    """Seconds from Cancel, so long after all stages were started, until nothing runs. A tag makes them start anew."""
     working = hand.session.working
+    hand.session.labelling.set_tag(1, None if tagged else True)
     working.run(STAGES)
     hand.pause(after)
     start = time.perf_counter()
