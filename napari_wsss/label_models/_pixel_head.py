@@ -31,6 +31,8 @@ class LabelledPixels:
     mean, scale : float32 (d,)
         Of those: hinted pixels alone lie in the middle of things, and a head
         standardised by them extrapolates wildly at every edge.
+    weights : float32 (n,)
+        How often a pixel is looked at beside others of its class.
     guessed : bool (n,)
         Background that nobody gave: the surroundings of an object that a model was asked for, or pixels anywhere.
     plain : int
@@ -40,6 +42,7 @@ class LabelledPixels:
     features: Tensor
     classes: Tensor
     images: Tensor
+    weights: Tensor
     anywhere: Tensor
     mean: Tensor
     scale: Tensor
@@ -53,6 +56,7 @@ class LabelledPixels:
             features=self.features[keep],
             classes=self.classes[keep],
             images=self.images[keep],
+            weights=self.weights[keep],
             guessed=self.guessed[keep],
         )
 
@@ -133,8 +137,9 @@ def fit_head(
 
 
 def _cumulative_share(pixels: LabelledPixels, n_classes: int, balance: float) -> Tensor:
-    count = torch.bincount(pixels.classes, minlength=n_classes).clamp(min=1).double()
-    running = count.pow(-balance)[pixels.classes].cumsum(0)
+    weights = pixels.weights.double()
+    of_class = torch.bincount(pixels.classes, weights, minlength=n_classes).clamp(min=1e-9)
+    running = (weights * of_class.pow(-balance)[pixels.classes]).cumsum(0)
     return running / running[-1]
 
 

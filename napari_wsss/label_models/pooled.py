@@ -39,6 +39,7 @@ _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
 _CREDIBLE = 0.05  # chance of background below which the surroundings of an asked object teach nothing
+_CELL = 32  # image pixels: those of one class that lie so near each other count as one
 _AS_LIKELY = 0.5  # the same where nobody hinted background, so that its own guesses are judged
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
@@ -157,7 +158,7 @@ class Pooled:
 
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
-        features, classes, images, guessed, anywhere, plain = [], [], [], [], [], 0
+        features, classes, images, weights, guessed, anywhere, plain = [], [], [], [], [], [], 0
         elsewhere = _Elsewhere(self._ground if self._predictor is not None else None, self.context.seed)
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         abreast = workers() if self.device.type == "cpu" else 1
@@ -172,6 +173,7 @@ class Pooled:
                 features.append(grid.at(rows, columns))
                 classes.append(torch.as_tensor(label[rows, columns].astype(np.int64) - 1))
                 images.append(torch.full((len(rows),), i))
+                weights.append(torch.as_tensor(_weights(label, rows, columns)))
                 around = (given == 0) & (label == self._ground)
                 guessed.append(torch.as_tensor(around[rows, columns]))
                 anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
@@ -184,11 +186,13 @@ class Pooled:
             features.append(found)
             classes.append(torch.full((len(found),), elsewhere.ground - 1))
             images.append(torch.full((len(found),), place))
+            weights.append(torch.ones(len(found)))
             guessed.append(torch.ones(len(found), dtype=torch.bool))
         return LabelledPixels(
             torch.cat(features),
             torch.cat(classes).to(self.device),
             torch.cat(images).to(self.device),
+            torch.cat(weights).to(self.device),
             look,
             look.mean(0),
             look.std(0, correction=0).clamp(min=1e-4),
@@ -313,6 +317,17 @@ def _drawn(where: Bool, most: int, rng: np.random.Generator) -> tuple[NDArray[np
         flat = rng.choice(flat, most, replace=False)
     rows, columns = np.unravel_index(flat, where.shape)
     return rows, columns
+
+
+def _weights(label: Labels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Of pixels: those of a class in one cell together count as much as a single click elsewhere.
+
+    They look alike: a region of a thousand pixels in one place does not tell a thousand times what a click tells.
+    """
+    across = -(-label.shape[1] // _CELL)
+    cells = (rows // _CELL * across + columns // _CELL) * (int(label.max()) + 1) + label[rows, columns]
+    _, where, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    return (1.0 / counts[where]).astype(np.float32)
 
 
 def _only_given(seed: Labels, valid: NDArray[np.bool_], k: int) -> PseudoLabels:

@@ -26,6 +26,7 @@ def pixels_of(shares, images=4, hints=6000, seed=0):
         torch.tensor(features),
         torch.tensor(classes),
         torch.arange(images).repeat_interleave(3 * hints),
+        torch.ones(len(classes)),
         anywhere,
         anywhere.mean(0),
         anywhere.std(0),

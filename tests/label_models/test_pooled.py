@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 
 from napari_wsss.errors import CannotFeed
+from napari_wsss.label_models import pooled
 from napari_wsss.label_models.pooled import Pooled
 from napari_wsss.protocols import Context
 from napari_wsss.types import Box, Cam, Class, Classes, Features, Image, Point, Sample, Tags, WeakLabels
@@ -210,6 +211,17 @@ def test_activation_maps_stand_in_where_nobody_clicked():
 
     state = model().fit([mapped(n) for n in range(3)])
     assert accuracy(model()(sample(9, WeakLabels()), state).labels, 9) > 0.9
+
+
+def test_what_lies_close_together_counts_as_one_look():
+    label = np.random.default_rng(0).integers(0, 3, (90, 130)).astype(np.uint16)
+    label[:32, :32] = 1  # a region beside scattered pixels
+    rows, columns = np.nonzero(label)
+    weights = pooled._weights(label, rows, columns)
+    for k in (1, 2):
+        cells = {(y // 32, x // 32) for y, x in np.argwhere(label == k)}
+        assert weights[label[rows, columns] == k].sum() == pytest.approx(len(cells), rel=1e-4)
+    assert weights[(rows < 32) & (columns < 32)].sum() == pytest.approx(1)
 
 
 def test_a_box_alone_teaches_its_object():

@@ -11,7 +11,7 @@ from napari_wsss.project import Project
 from napari_wsss.training import completing, loop
 from napari_wsss.training.completing import complete
 from napari_wsss.training.loop import train
-from napari_wsss.types import Mask, Point, no_progress
+from napari_wsss.types import Class, Classes, Mask, Point, no_progress
 from tests.toy_projects import BY, draw, truth
 from tests.training.toy import QUICK
 
@@ -75,3 +75,21 @@ def test_completing_takes_no_more_than_half_of_the_minutes(project, monkeypatch)
     every_look_takes_50_seconds(monkeypatch)
     report = train(project, replace(QUICK, complete=True, steps=None, minutes=1.0), device="cpu")
     assert (report.steps, report.seconds) == (1, 80)  # 30 of the 50 of completing, 50 of one step
+
+
+def test_masks_are_made_again_once_the_project_teaches_half_as_much_more(project):
+    complete(project, "cpu", no_progress)
+    project.add_marks("0.png", [Point(*np.argwhere(truth(0) == 2)[60].tolist(), 2)], BY)
+    assert complete(project, "cpu", no_progress) == 1  # a point beside a whole mask
+    project.accept("3.png", Mask(truth(3).astype(np.uint16)), BY)
+    assert complete(project, "cpu", no_progress) == 2
+    assert complete(project, "cpu", no_progress) == 0
+
+
+def test_a_class_that_nobody_had_named_makes_masks_anew(project):
+    complete(project, "cpu", no_progress)
+    more = Classes((*project.classes, Class(3, "nucleolus", "#ff00ff")))
+    project.save_settings(replace(project.settings, classes=more))
+    complete(project, "cpu", no_progress)
+    project.add_marks("1.png", [Point(4, 4, 3)], BY)
+    assert complete(project, "cpu", no_progress) == 2
