@@ -6,17 +6,25 @@ as long as the process does, so nothing is gained by walking it.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _MANY = 100  # modules: so many were loaded that what they left is worth setting aside
 
 _lock = threading.Lock()
 _within = 0
 _collected_before = True
+
+
+@cache
+def _leave_nothing() -> None:
+    """At the process's end all is collected as if nothing had been set aside; nanobind (Triton) tells of leaks else."""
+    atexit.register(gc.unfreeze)
 
 
 @contextmanager
@@ -37,6 +45,7 @@ def loading() -> Iterator[None]:
     finally:
         if len(sys.modules) - before > _MANY:
             gc.freeze()
+            _leave_nothing()
         with _lock:
             _within -= 1
             if not _within and _collected_before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import threading
 import types
@@ -69,3 +70,14 @@ def test_it_ends_as_before_when_loading_fails():
     with pytest.raises(ImportError), loading():
         raise ImportError("not there")
     assert gc.isenabled()
+
+
+def test_at_the_end_of_the_process_nothing_is_left_aside():
+    code = (
+        "import atexit, gc; atexit.register(lambda: print('set aside:', gc.get_freeze_count()))\n"
+        "from napari_wsss.compute import collecting; collecting._MANY = 0\n"
+        "with collecting.loading():\n    import mailbox\n"
+        "print('within:', gc.get_freeze_count() > 0)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:2] == ["within: True", "set aside: 0"]
