@@ -19,12 +19,20 @@ _MANY = 100  # modules: so many were loaded that what they left is worth setting
 _lock = threading.Lock()
 _within = 0
 _collected_before = True
+_is_over = False
 
 
 @cache
 def _leave_nothing() -> None:
     """At the process's end all is collected as if nothing had been set aside; nanobind (Triton) tells of leaks else."""
     atexit.register(gc.unfreeze)
+
+
+def collect_all() -> None:
+    """From now on all that lives is walked: a window was closed, and what it leaves behind must not be kept."""
+    global _is_over
+    _is_over = True
+    gc.unfreeze()
 
 
 @contextmanager
@@ -43,7 +51,7 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        if len(sys.modules) - before > _MANY:
+        if len(sys.modules) - before > _MANY and not _is_over:
             gc.freeze()
             _leave_nothing()
         with _lock:

@@ -12,6 +12,7 @@ from psygnal import Signal
 from qtpy.compat import isalive
 
 from napari_wsss.compute import torch_thread
+from napari_wsss.compute.collecting import collect_all
 from napari_wsss.session import Session
 from napari_wsss.types import Box4
 from napari_wsss.types import Labels as ClassIds
@@ -106,6 +107,7 @@ class Binding:
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
         self.session.close()
+        collect_all()
 
     # ------------------------------------------------------------------ images
 

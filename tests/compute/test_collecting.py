@@ -16,7 +16,9 @@ from napari_wsss.compute.collecting import loading
 
 @pytest.fixture(autouse=True)
 def thawed():
+    collecting._is_over = False
     yield
+    collecting._is_over = False
     gc.unfreeze()
     gc.enable()
 
@@ -70,6 +72,17 @@ def test_it_ends_as_before_when_loading_fails():
     with pytest.raises(ImportError), loading():
         raise ImportError("not there")
     assert gc.isenabled()
+
+
+def test_once_a_window_was_closed_everything_is_collected_again(monkeypatch):
+    monkeypatch.setattr(collecting, "_MANY", -1)
+    with loading():
+        pass
+    assert gc.get_freeze_count() > 0
+    collecting.collect_all()
+    with loading():
+        pass
+    assert gc.get_freeze_count() == 0
 
 
 def test_at_the_end_of_the_process_nothing_is_left_aside():
