@@ -81,7 +81,7 @@ def _clicks(folder: Path, side: int, threads: int, each: str, p95: dict[int, flo
 
 def _start(folder: Path, threads: int, each: str) -> Iterator[Row]:
     """From the start of ``napari-wsss open`` on a project to a window whose image is drawn; the best of some."""
-    path = project(folder)
+    path = project(folder / each)
     seconds = [
         _drive(folder, threads, part="usable", path=str(path), started=time.time())["seconds"] for _ in range(_STARTS)
     ]
@@ -89,7 +89,7 @@ def _start(folder: Path, threads: int, each: str) -> Iterator[Row]:
 
 
 def _pauses(folder: Path, threads: int, each: str) -> Iterator[Row]:
-    found = _drive(folder, threads, part="pauses", path=str(project(folder)), training=_TRAINING)
+    found = _drive(folder, threads, part="pauses", path=str(project(folder / each)), training=_TRAINING)
     of = f"{_IMAGES} drawn images of {_SIDE}x{_SIDE}, {found['model']}"
     for what, seconds in found["pauses"].items():
         if what == "cancel":
@@ -143,6 +143,7 @@ def project(folder: Path) -> Path:
     path = folder / "project"
     if path.exists():
         return path
+    folder.mkdir(parents=True, exist_ok=True)
     pixels, mask = _blocks(_SIDE)
     for n in range(_IMAGES):
         tifffile.imwrite(folder / f"{n}.tif", np.roll(pixels, 40 * n, 1))

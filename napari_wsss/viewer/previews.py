@@ -86,7 +86,8 @@ class Previews:
             return
         if not known and self._is_shown_at_first(role):
             self._binding.turns.add(f"show {role}", partial(setattr, layer, "visible", True), first=True)
-        self._fill(role)
+        if known or not isinstance(self._binding.view_of(role), Painting):  # a new layer to paint in is filled
+            self._fill(role)
         self.show_maps()
 
     def _fill(self, role: Role) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from psygnal import Signal
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_wsss.viewer.sight import single_shot
 
@@ -21,6 +23,8 @@ class Turns:
         self._waiting: dict[str, Callable[[], None]] = {}
         self._unseen: dict[str, Callable[[], None]] = {}
         self.timer = single_shot(_APART, self._next)
+        self._undrawn: list[QMainWindow] = []
+        self._drawing = single_shot(_APART // 2, self._draw)
 
     @property
     def waiting(self) -> bool:
@@ -49,8 +53,23 @@ class Turns:
         pieces = self._waiting or self._unseen
         name = next(iter(pieces))
         what = pieces.pop(name)
+        self._draw_later()
         what()
         if self.waiting:
             self.timer.start(_APART if self._waiting else _STILL)
         else:
             self.done.emit()
+
+    def _draw_later(self) -> None:
+        """In a turn of its own: napari would draw all of the window right after a layer was made."""
+        for window in QApplication.topLevelWidgets():
+            if isinstance(window, QMainWindow) and window.isVisible() and window.updatesEnabled():
+                window.setUpdatesEnabled(False)
+                self._undrawn.append(window)
+        self._drawing.start()
+
+    def _draw(self) -> None:
+        while self._undrawn:
+            window = self._undrawn.pop()
+            if isalive(window):  # type: ignore[no-untyped-call]  # it may have been closed meanwhile
+                window.setUpdatesEnabled(True)
