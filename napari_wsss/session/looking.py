@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_wsss import close_up, registry
-from napari_wsss.choices import KIND, STAGES, Plan, choices
+from napari_wsss.choices import KIND, STAGES, Choices, Plan, choices
 from napari_wsss.compute import Job, Priority
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ class Looking:
                 self.at(name, slot)
         if not self._is_ready:
             self._is_ready = True
-            session.start(self._load_stages, "ready", "getting ready", Priority.IDLE)
-
-    def _load_stages(self, job: Job[None]) -> None:
-        """Load what the first run of the stages would load: it takes a second or two."""
-        importlib.import_module("torch.optim")
-        chosen = choices(Plan(), self._session.the_project().settings)
-        for stage in STAGES:
-            registry.load(KIND[stage], chosen.stages[stage].name)
-            registry.load("encoders", chosen.encoders[stage].name)
+            chosen = choices(Plan(), session.project.settings)
+            session.thread.start(partial(_load, chosen), priority=Priority.IDLE, what="getting ready")
 
     def at(self, name: str, slot: str) -> None:
         """An image; of a large one its middle."""
@@ -61,3 +55,11 @@ class Looking:
 
         job = session.start(see, slot, f"looking at {record.name}", Priority.IDLE)
         session.when_done(job, lambda _: None)
+
+
+def _load(chosen: Choices, job: Job[None]) -> None:
+    """Load what the first run of the stages would load: it takes a second or two. Holds no session meanwhile."""
+    importlib.import_module("torch.optim")
+    for stage in STAGES:
+        registry.load(KIND[stage], chosen.stages[stage].name)
+        registry.load("encoders", chosen.encoders[stage].name)

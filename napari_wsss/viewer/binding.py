@@ -103,9 +103,10 @@ class Binding:
 
     def close(self) -> None:
         """The window closes: all work is stopped; what a person made is on disk."""
-        for timer in (self._later, self.turns.timer, self.sight.timer, self.hover.timer, self.previews.timer):
+        for timer in (self._later, self.sight.timer, self.hover.timer, self.previews.timer):
             if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
                 timer.stop()
+        self.turns.stop()
         self.session.close()
         collect_all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import ref
 
 from psygnal import Signal
 from qtpy.compat import isalive
@@ -23,7 +24,7 @@ class Turns:
         self._waiting: dict[str, Callable[[], None]] = {}
         self._unseen: dict[str, Callable[[], None]] = {}
         self.timer = single_shot(_APART, self._next)
-        self._undrawn: list[QMainWindow] = []
+        self._undrawn: list[ref[QMainWindow]] = []  # held by nobody here: they may be closed before they are drawn
         self._drawing = single_shot(_APART // 2, self._draw)
 
     @property
@@ -60,16 +61,23 @@ class Turns:
         else:
             self.done.emit()
 
+    def stop(self) -> None:
+        """Nothing more has its turn; windows that wait to be drawn are drawn."""
+        for timer in (self.timer, self._drawing):
+            if isalive(timer):  # type: ignore[no-untyped-call]  # Qt may have gone first
+                timer.stop()
+        self._draw()
+
     def _draw_later(self) -> None:
         """In a turn of its own: napari would draw all of the window right after a layer was made."""
         for window in QApplication.topLevelWidgets():
             if isinstance(window, QMainWindow) and window.isVisible() and window.updatesEnabled():
                 window.setUpdatesEnabled(False)
-                self._undrawn.append(window)
+                self._undrawn.append(ref(window))
         self._drawing.start()
 
     def _draw(self) -> None:
         while self._undrawn:
-            window = self._undrawn.pop()
-            if isalive(window):  # type: ignore[no-untyped-call]  # it may have been closed meanwhile
+            window = self._undrawn.pop()()
+            if window is not None and isalive(window):  # type: ignore[no-untyped-call]  # it may have been closed meanwhile
                 window.setUpdatesEnabled(True)
