@@ -39,8 +39,8 @@ _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
 _CREDIBLE = 0.05  # chance of background below which the surroundings of an asked object teach nothing
-_CELL = 32  # image pixels: those of one class that lie so near each other count as one
 _AS_LIKELY = 0.5  # the same where nobody hinted background, so that its own guesses are judged
+_CELL = 32  # image pixels: those of one class that lie so near each other count as one
 _ANYWHERE = 500  # pixels of each image that tell what pixels look like in general
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,15 +59,17 @@ def complete(project: Project, device: str, progress: Progress) -> int:
     if not hinted:
         return 0
     told = _told(project, labelled)
-    outgrown = [name for name in hinted if _is_outgrown(_known_to(project, name), told)]
+    keys = project.result_keys("refined")
+    outgrown = [name for name in hinted if _is_outgrown(_known_to(project, name, keys), told)]
     made = set(run(project, Plan(images=hinted, device=device), progress).computed["refine"])
     outgrown = [name for name in outgrown if name not in made]
     if outgrown:
         again = Plan(stages=("pseudo", "refine"), images=outgrown, device=device, again=True)
         made |= set(run(project, again, progress).computed["refine"])
+    keys = project.result_keys("refined")
     for name in hinted:
-        if name in made or _known_to(project, name) is None:
-            project.cache.put(_memory(project, name), {"told": told})
+        if name in made or _known_to(project, name, keys) is None:
+            project.cache.put(_memory(name, keys), {"told": told})
     return len(made)
 
 
@@ -86,11 +88,11 @@ def _is_outgrown(then: NDArray[np.int64] | None, now: NDArray[np.int64]) -> bool
     return then is not None and (len(then) != len(now) or bool((now > _GROWN * then).any()))
 
 
-def _known_to(project: Project, name: str) -> NDArray[np.int64] | None:
+def _known_to(project: Project, name: str, keys: Mapping[str, str]) -> NDArray[np.int64] | None:
     """What the project had told when the image's refined mask was made; None where that was not noted."""
-    found = project.cache.get(_memory(project, name))
+    found = project.cache.get(_memory(name, keys))
     return None if found is None else found["told"]
 
 
-def _memory(project: Project, name: str) -> str:
-    return digest("completed", name, project.result_keys("refined").get(name, ""))
+def _memory(name: str, keys: Mapping[str, str]) -> str:
+    return digest("completed", name, keys.get(name, ""))
