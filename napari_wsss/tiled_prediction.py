@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_wsss.models.placed import places
 from napari_wsss.trained import Trained
 from napari_wsss.types import Bool, Box4, Float, Labels, Prediction, Progress, no_progress
 
@@ -73,7 +74,8 @@ def predict_tiled(
             progress(done, len(rows) * len(columns), what)
             box = (top, left, bottom, min(left + tile, shape[1]))
             x, valid = read(box)
-            band.add(_views(trained, x, (valid.shape[0], valid.shape[1]), tiling.views), valid, box, shape, overlap)
+            seen = _views(trained, trained.input_of(x, places(shape, box, step)), valid.shape, tiling.views)
+            band.add(seen, valid, box, shape, overlap)
             done += 1
         out.take(band, top, rows[number + 1] if number + 1 < len(rows) else shape[0])
     progress(done, len(rows) * len(columns), what)
@@ -102,9 +104,8 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
     return [i * (tile - overlap) for i in range(count)]
 
 
-def _views(trained: Trained, x: Float, size: tuple[int, int], views: int) -> Tensor:
+def _views(trained: Trained, here: Tensor, size: tuple[int, int], views: int) -> Tensor:
     """Mean probabilities (K, h, w); as planes more half the mean absolute spread, and the hardness, where wanted."""
-    here = trained.normalised(x)
     seen: list[Tensor] = []
     beside: list[Tensor] = []
     with torch.inference_mode():

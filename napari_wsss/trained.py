@@ -20,6 +20,7 @@ from napari_wsss.dense_features import DenseFeatures
 from napari_wsss.errors import UsageError, WsssError
 from napari_wsss.models.checkpoint import fit_weights
 from napari_wsss.models.grids import on_grid, whole_step
+from napari_wsss.models.placed import Placed
 from napari_wsss.project import Cache, Project
 from napari_wsss.protocols import Context
 from napari_wsss.types import Bool, Classes, Features, Float, Image, Progress, digest, no_progress
@@ -42,8 +43,8 @@ class Recipe:
     channels : of the input
     classes : names in id order
     mean, std : of each input channel over the training images
-    tile : side in image pixels of the tiles that it was trained on
     percentiles : contrast limits of the project, in percent
+    placed : whether the network is told where in the image a pixel lies
     """
 
     segmenter: str
@@ -51,12 +52,12 @@ class Recipe:
     inputs: Literal["image", "features"]
     channels: int
     classes: tuple[str, ...]
-    tile: int = 256
     encoder: str = ""
     encoder_params: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     percentiles: tuple[float, float] = (1.0, 99.0)
+    placed: bool = False
 
     def network(self, context: Context, *, begun: bool = False) -> nn.Module:
         """A new network with random weights or, ``begun``, with those that training starts from."""
@@ -64,16 +65,17 @@ class Recipe:
         made: nn.Module = segmenter.network(self.channels, len(self.classes))
         if begun and hasattr(segmenter, "begin"):
             segmenter.begin(made)
-        return made
+        return Placed(made, len(self.classes)) if self.placed else made
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe whose ``asdict`` went through JSON."""
         tuples = {name: tuple(values[name]) for name in ("classes", "mean", "std", "percentiles")}
-        return cls(**{**values, **tuples})
+        rest = {name: value for name, value in values.items() if name != "tile"}  # told by older files, used by none
+        return cls(**{**rest, **tuples})
 
 
-def recipe_for(project: Project, segmenter: str, params: Mapping[str, Any], tile: int, encoder: str | None) -> Recipe:
+def recipe_for(project: Project, segmenter: str, params: Mapping[str, Any], encoder: str | None) -> Recipe:
     """The recipe of a project's next network; channels and normalisation are still to be measured.
 
     Raises
@@ -91,9 +93,7 @@ def recipe_for(project: Project, segmenter: str, params: Mapping[str, Any], tile
         told.setdefault("stride", 2)  # a head learns as well from every second pixel, in a quarter of the time
     if chosen:
         Choice("encoders", chosen, told, "encoder").parameters()
-    return Recipe(
-        name, given, inputs, 0, project.classes.names, tile, chosen, told, percentiles=project.settings.percentiles
-    )
+    return Recipe(name, given, inputs, 0, project.classes.names, chosen, told, percentiles=project.settings.percentiles)
 
 
 # --------------------------------------------------------------------------- what goes in
@@ -163,15 +163,21 @@ class Trained:
     hardness: Callable[[Tensor, tuple[int, int]], Tensor] | None = None
     """From fused features and a size to how hard pixels are (b, h, w), in [0, 1]."""
 
-    def normalised(self, x: Float) -> Tensor:
-        """float32 (1, c, h, w) on the network's device."""
-        place = next(self.network.parameters()).device
-        return normalise(torch.from_numpy(np.ascontiguousarray(x))[None].to(place), self.recipe)
+    def input_of(self, x: Float, places: Float) -> Tensor:
+        """What the network is given for (c, h, w) of an image and the places (3, h, w) of its cells: (1, c', h, w)."""
+        device = next(self.network.parameters()).device
+        here, where = (torch.from_numpy(np.ascontiguousarray(a))[None].to(device) for a in (x, places))
+        return located(normalise(here, self.recipe), where, self.recipe)
 
 
 def normalise(x: Tensor, recipe: Recipe) -> Tensor:
     """(x - mean) / std of each channel."""
     return (x - x.new_tensor(recipe.mean).view(-1, 1, 1)) / x.new_tensor(recipe.std).view(-1, 1, 1)
+
+
+def located(x: Tensor, places: Tensor, recipe: Recipe) -> Tensor:
+    """A network's normalised input (b, c, h, w) with the places (b, 3, h, w) behind, where it is told of them."""
+    return torch.cat([x, places], 1) if recipe.placed else x
 
 
 def trained_bytes(recipe: Recipe, weights: Mapping[str, Tensor], told: Mapping[str, Any]) -> bytes:
@@ -250,6 +256,7 @@ __all__ = [
     "Recipe",
     "Trained",
     "context_for",
+    "located",
     "measured",
     "normalise",
     "read_trained",

@@ -29,11 +29,11 @@ from napari_wsss.label_models._pixel_head import (
 )
 from napari_wsss.models.embedded.asked import asked
 from napari_wsss.models.embedded.predictor import EmbeddedPredictor, load_embedded
+from napari_wsss.models.placed import PLANES, places
 from napari_wsss.protocols import Context
 from napari_wsss.side_by_side import side_by_side, workers
 from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
 
-_POSITION = 3  # features that tell where a pixel lies: down, |across|, from the centre
 _PROBE = 6000  # labelled pixels on which position and size are decided
 _UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
@@ -119,7 +119,7 @@ class Pooled:
             raise CannotFeed("labels of at least two classes are needed somewhere in the project")
         n = len(self.context.classes)
         position, size = self._decide(pixels)
-        pixels = self._credible(pixels if position else pixels.without_last(_POSITION), n, size)
+        pixels = self._credible(pixels if position else pixels.without_last(PLANES), n, size)
         head = fit_head(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
         seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
         trust = class_trust(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
@@ -133,7 +133,7 @@ class Pooled:
             return _only_given(target.seed, image.valid, k)
         features = self._with_position(sample)
         if not state["position"][0]:
-            features = features[:-_POSITION]
+            features = features[:-PLANES]
         p = probabilities(from_state(state, self.device), features)
         if p.shape[-2:] != image.shape:
             p = F.interpolate(p[None], image.shape, mode="bilinear", align_corners=False)[0]
@@ -230,9 +230,7 @@ class Pooled:
         """Features (d + 3, h, w): the encoder's, then where each token lies in the image."""
         data = torch.as_tensor(np.asarray(sample.features.data, np.float32), device=self.device)
         h, w = data.shape[-2:]
-        y = ((torch.arange(h, device=self.device) + 0.5) / h * 2 - 1)[:, None].expand(h, w)
-        x = ((torch.arange(w, device=self.device) + 0.5) / w * 2 - 1)[None].expand(h, w)
-        return torch.cat([data, torch.stack([y, x.abs(), torch.hypot(y, x)])])
+        return torch.cat([data, torch.as_tensor(places((h, w), (0, 0, h, w)), device=self.device)])
 
     def _credible(self, pixels: LabelledPixels, n: int, size: str) -> LabelledPixels:
         """Without guessed background that looks like an object: a clicked nucleus has neighbours that nobody clicked.
@@ -257,10 +255,10 @@ class Pooled:
         probe = _probe(pixels, self.context.seed)
         if position == "auto":
             helps = enough and _has_an_up(pixels, len(self.context.classes))
-            helps = helps and self._loss(probe, "small") < self._loss(probe.without_last(_POSITION), "small")
+            helps = helps and self._loss(probe, "small") < self._loss(probe.without_last(PLANES), "small")
             position = "yes" if helps else "no"
         if size == "auto":
-            probe = probe if position == "yes" else probe.without_last(_POSITION)
+            probe = probe if position == "yes" else probe.without_last(PLANES)
             many = enough and pixels.plain >= _MANY
             size = "large" if many and self._loss(probe, "large") < self._loss(probe, "small") else "small"
         return position == "yes", size
@@ -298,7 +296,7 @@ def _has_an_up(pixels: LabelledPixels, n: int) -> bool:
     People click the middle of things, so where hints lie always tells something about them, also in
     a section or a map; only the height at which whole classes lie belongs to the scene itself.
     """
-    height, classes = pixels.features[:, -_POSITION], pixels.classes
+    height, classes = pixels.features[:, -PLANES], pixels.classes
     count = torch.bincount(classes, minlength=n).clamp(min=1)
     means = torch.zeros(n, device=height.device).index_add_(0, classes, height) / count
     explained = (means[classes] - height.mean()).square().mean() / height.var(correction=0).clamp(min=1e-6)

@@ -27,7 +27,7 @@ class Frozen:
     @dataclass(frozen=True)
     class Params:
         width: int = 64
-        reach: int = 5
+        reach: int = 3
 
         def __post_init__(self) -> None:
             if self.width < 8 or self.reach < 1 or self.reach % 2 == 0:

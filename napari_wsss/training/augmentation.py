@@ -14,9 +14,10 @@ _KEPT = 0.5  # of each class that the teacher saw, at least
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """Tiles: x (b, c, s', s'); inside, seed, noisy, sureness (b, s, s); allow (b, K, s, s)."""
+    """Tiles: x (b, c, s', s'); places (b, 3, s', s'); inside, seed, noisy, sureness (b, s, s); allow (b, K, s, s)."""
 
     x: Tensor
+    places: Tensor
     inside: Tensor
     seed: Tensor
     allow: Tensor

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from napari_wsss.errors import UsageError
 from napari_wsss.models.checkpoint import fit_weights
+from napari_wsss.models.placed import own
 from napari_wsss.protocols import Context
 from napari_wsss.trained import Recipe, Trained, read_marked
 from napari_wsss.training.losses.cw_bass import Gate
@@ -63,7 +64,7 @@ def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = recipe.network(context, begun=begun).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        width = int(student.classify.in_channels)
+        width = int(own(student).classify.in_channels)  # type: ignore[union-attr, arg-type]
         hardness = HardnessHead(width).to(context.device) if settings.hardness else None
     groups = _paced(student)
     if hardness is not None:
@@ -74,10 +75,11 @@ def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int,
 
 def _paced(student: nn.Module) -> list[dict[str, Any]]:
     """The network's parameters, those of a begun encoder apart: they learn at their own pace."""
-    pace = float(getattr(student, "pace", 1.0))
+    network = own(student)
+    pace = float(getattr(network, "pace", 1.0))
     if pace == 1:
         return [{"params": list(student.parameters()), "pace": 1.0}]
-    encoder = list(student.get_submodule("encoder").parameters())
+    encoder = list(network.get_submodule("encoder").parameters())
     apart = {id(p) for p in encoder}
     head = [p for p in student.parameters() if id(p) not in apart]
     return [{"params": head, "pace": 1.0}, {"params": encoder, "pace": pace}]

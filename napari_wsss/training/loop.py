@@ -85,7 +85,7 @@ def train(
         watched = own.tensorboard or settings.tensorboard
         settings = replace(own, steps=settings.steps, minutes=settings.minutes, tensorboard=watched)
     else:
-        recipe = recipe_for(project, settings.segmenter, settings.params, settings.tile, settings.encoder)
+        recipe = recipe_for(project, settings.segmenter, settings.params, settings.encoder)
     if settings.tensorboard:
         check_installed()
     context = context_for(project, team.device or device, progress)
@@ -123,7 +123,8 @@ class _Loop:
         else:
             assert recipe is not None
             gallery = Gallery(project, Feed(recipe, project.cache, context), settings.noisy > 0)
-            fitted = team.agree(lambda: _measured(recipe, self._some(gallery)))
+            fitted, step = team.agree(lambda: _measured(recipe, self._some(gallery), settings))
+            self.settings = settings = settings.suited(fitted.inputs == "features", step)
             self.gallery = gallery.fed(Feed(fitted, project.cache, context))
             self.teaching = team.agree(self._teaching)
             self.learner = new_learner(fitted, settings, context, self.seed)
@@ -348,21 +349,23 @@ class _Loop:
         return ", ".join(words)
 
 
-def _measured(recipe: Recipe, some: list[Shown]) -> Recipe:
-    """Channels by majority, and the normalisation over some images that have them."""
+def _measured(recipe: Recipe, some: list[Shown], settings: Training) -> tuple[Recipe, int]:
+    """Channels by majority, the normalisation over some images that have them, whether places matter; pixels a cell."""
+    placed = settings.placed == "yes" or (settings.placed == "auto" and stands_upright(some))
+    recipe = replace(recipe, placed=placed)
     widths = [len(s.x) for s in some]
     usual = max(set(widths), key=widths.count)
-    if any(recipe.tile % s.step for s in some):
-        step = max(s.step for s in some)
+    step = max(s.step for s in some)
+    if settings.tile % step:
         raise UsageError(
-            f"training: tile {recipe.tile} is no multiple of the features' stride {step}; change one of them"
+            f"training: tile {settings.tile} is no multiple of the features' stride {step}; change one of them"
         )
     inputs = [
         (s.x.astype(np.float32), s.valid[:: s.step, :: s.step][: s.x.shape[1], : s.x.shape[2]])
         for s in some
         if len(s.x) == usual
     ]
-    return measured(recipe, inputs)
+    return measured(recipe, inputs), step
 
 
 def stands_upright(some: list[Shown]) -> bool:

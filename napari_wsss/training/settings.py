@@ -10,6 +10,9 @@ from typing import Any, Literal, get_type_hints
 from napari_wsss.choices import DEFAULT_SEGMENTER
 from napari_wsss.errors import UsageError
 
+_TILE, _BATCH = 192, 8  # of a network that sees images
+_CELLS, _SMALLEST, _LARGEST, _FEW = 32, 64, 256, 4  # on features: cells a tile and its bounds in pixels, tiles
+
 
 @dataclass(frozen=True)
 class Training:
@@ -20,7 +23,7 @@ class Training:
     segmenter, params, encoder : method of ``segmenters``, its parameters, and the encoder of ``frozen``
     steps, minutes : limits; the first reached ends the run (no limit: 5 minutes)
     clock : what ``minutes`` are of: ``wall``, or ``cpu`` of this process, all threads together
-    tile, batch : side of a tile in image pixels, tiles a step
+    tile, batch : side of a tile in image pixels, tiles a step; 0 = what suits the segmenter
     rate, decay : AdamW
     ema : largest weight of the past in the teacher
     held_out : share of the accepted images that is kept to choose the weights
@@ -35,6 +38,7 @@ class Training:
     content_check : leave out strong views that destroyed what they show
     balance : weigh rare classes up
     flips : ``auto`` (upright where classes differ in height), ``all`` or ``horizontal``
+    placed : tell the network where in the image a pixel lies; ``auto`` = where classes differ in height
     threads : torch threads on a CPU; 0 = half of the cores
     compile : let torch compile the student (a minute or more at first; meant for long runs on CUDA)
     tensorboard : write the metrics as TensorBoard events too
@@ -46,8 +50,8 @@ class Training:
     steps: int | None = None
     minutes: float | None = None
     clock: Literal["wall", "cpu"] = "wall"
-    tile: int = 192
-    batch: int = 8
+    tile: int = 0
+    batch: int = 0
     rate: float = 3e-3
     decay: float = 0.01
     ema: float = 0.99
@@ -67,6 +71,7 @@ class Training:
     content_check: bool = True
     balance: bool = True
     flips: Literal["auto", "all", "horizontal"] = "auto"
+    placed: Literal["auto", "yes", "no"] = "auto"
     threads: int = 0
     compile: bool = False
     tensorboard: bool = False
@@ -78,8 +83,8 @@ class Training:
 
     def _problems(self) -> list[tuple[bool, str]]:
         return [
-            (self.tile < 32 or self.tile % 32 != 0, "tile must be a multiple of 32"),
-            (self.batch < 1, "batch must be at least 1"),
+            (self.tile < 0 or self.tile % 32 != 0, "tile must be a multiple of 32"),
+            (self.batch < 0, "batch must not be negative"),
             (self.rate < 0 or self.decay < 0, "rate and decay must not be negative"),
             (not 0 <= self.ema < 1, "ema must lie in [0, 1)"),
             (not 0 <= self.held_out < 0.9, "held_out must lie in [0, 0.9)"),
@@ -95,6 +100,14 @@ class Training:
         if self.steps is None and self.minutes is None:
             return None, 300.0
         return self.steps, None if self.minutes is None else 60.0 * self.minutes
+
+    def suited(self, features: bool, step: int) -> Training:
+        """With a tile and a batch that suit the network, where none was said.
+
+        A head on features learns most in a given time from many steps of few cells.
+        """
+        tile = min(max(_CELLS * step, _SMALLEST), _LARGEST) if features else _TILE
+        return replace(self, tile=self.tile or tile, batch=self.batch or (_FEW if features else _BATCH))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_wsss.trained import normalise
+from napari_wsss.models.placed import own
+from napari_wsss.trained import located, normalise
 from napari_wsss.training.augmentation import Batch, content_kept, noisy_features, recoloured, strong, turned
 from napari_wsss.training.learner import Learner
 from napari_wsss.training.losses import agmm, allowed, cw_bass, hardness, partial, unimatch
@@ -104,6 +105,7 @@ def _losses(
     batch = turned(scaled(labelled.to(teaching.device), learner, teaching), rng, teaching.upright)
     image = learner.recipe.inputs == "image"
     x = normalise(recoloured(batch.x, 0.25, rng) if image else batch.x, learner.recipe)
+    x = located(x, batch.places, learner.recipe)
     learner.student.train()
     with _mixed(teaching.device):
         seen = learner.student(_laid_out(x), (batch.seed.shape[-2], batch.seed.shape[-1]))
@@ -163,6 +165,7 @@ def _of_bare(learner: Learner, teaching: Teaching, batch: Batch, rng: np.random.
     changed = [
         normalise(strong(batch.x, rng), learner.recipe) if image else noisy_features(weak, rng) for _ in range(views)
     ]
+    weak, *changed = (located(view, batch.places, learner.recipe) for view in (weak, *changed))
     with torch.no_grad():
         p = learner.teacher(_laid_out(weak), size).logits.float().softmax(1)
         labels, confidence, sure = cw_bass.sure(p, learner.gate.thresholds())
@@ -198,7 +201,7 @@ def _consistency(
     learner: Learner, mixed: list[tuple[Tensor, unimatch.Target]], size: tuple[int, int], rng: np.random.Generator
 ) -> Tensor:
     """Half the sum over two strong views, each with one of two complementary sets of channels."""
-    width = int(learner.student.drop_width)  # type: ignore[arg-type]
+    width = int(own(learner.student).drop_width)  # type: ignore[arg-type]
     drops = unimatch.complementary_drops(len(mixed[0][0]), width, rng)
     each = []
     for (view, target), drop in zip(mixed, drops, strict=True):

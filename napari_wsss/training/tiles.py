@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_wsss.models.placed import places
 from napari_wsss.training.gallery import Shown, Snapshot
 from napari_wsss.types import Box4
 
@@ -107,9 +108,10 @@ def _corner(middle: int, length: int, side: int, step: int, rng: np.random.Gener
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tile:
-    """A square of an image: input (c, s', s'), and at pixels (s, s) what is known of it."""
+    """A square of an image: input (c, s', s') and its places (3, s', s'), and at pixels (s, s) what is known of it."""
 
     x: NDArray[np.float32]
+    places: NDArray[np.float32]
     inside: NDArray[np.bool_]
     seed: NDArray[np.int64]
     allow: NDArray[np.bool_]
@@ -133,6 +135,7 @@ def cut(shown: Shown, box: Box4, classes: int) -> Tile:
     )
     return Tile(
         np.stack([_cut(plane, cells_box, None) for plane in shown.x]).astype(np.float32),
+        places((shown.valid.shape[0], shown.valid.shape[1]), box, step),
         _cut(shown.valid, box, False),
         _cut(shown.seed, box, 0).astype(np.int64),
         allow,

@@ -172,6 +172,30 @@ def test_shapes_are_learnt_where_colour_is_useless_and_not_from_shuffled_masks(t
     assert found[True] < found[False] - 0.2
 
 
+def test_scenes_that_have_an_up_are_learnt_by_height_alone(tmp_path, count):
+    """Noise over noise, the upper class always above: only where a pixel lies tells its class.
+
+    The head sees a few pixels at a time: what sees more would know the height by the distance to the sides.
+    """
+    truths = {}
+    (tmp_path / "images").mkdir()
+    for n in range(6):
+        values = np.random.default_rng(n).integers(0, 255, (96, 128)).astype(np.uint8)
+        Picture.fromarray(values).save(tmp_path / "images" / f"{n}.png")
+        truths[f"{n}.png"] = np.where(np.arange(96)[:, None] < 40 + 3 * n, 1, 2).repeat(128, 1).astype(np.uint16)
+    right, steps = {}, count(120, 300)
+    for placed in ("auto", "no"):
+        with Project.create(tmp_path / placed, ["above", "below"]) as project:
+            project.add_images([tmp_path / "images"])
+            for name, labels in list(truths.items())[:5]:
+                project.accept(name, Mask(labels), BY)
+            train(project, replace(QUICK, segmenter="frozen", steps=steps, placed=placed, flips="auto"), device="cpu")
+            predict(project, ["5.png"], device="cpu", views=2)
+            right[placed] = float((project.result("5.png", "predicted").labels == truths["5.png"]).mean())
+    assert right["auto"] > 0.85
+    assert right["no"] < right["auto"] - 0.1
+
+
 def by_colour(folder: Path, truths: dict[str, np.ndarray]) -> float:
     """Recall of both shapes by the most frequent class of each grey value, on the very pixels it was counted on."""
     grey = np.concatenate([np.array(Picture.open(folder / "images" / n)).ravel() // 4 for n in truths])

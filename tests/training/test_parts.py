@@ -53,6 +53,7 @@ def batch(count=3, side=8, channels=2) -> Batch:
     labels = torch.arange(count * side * side).reshape(count, side, side)
     return Batch(
         labels[:, None].repeat(1, channels, 1, 1).float(),
+        labels[:, None].repeat(1, 3, 1, 1).float(),
         torch.ones(count, side, side, dtype=torch.bool),
         labels,
         labels[:, None] % 2 == 0,
@@ -65,6 +66,7 @@ def test_labels_turn_with_their_image():
     for upright in (True, False):
         found = turned(batch(), np.random.default_rng(1), upright)
         assert torch.equal(found.x[:, 0].long(), found.seed)
+        assert torch.equal(found.places[:, 0].long(), found.seed)
         assert torch.equal(found.allow[:, 0], found.seed % 2 == 0)
         assert torch.equal(found.sureness.long(), found.noisy)
     upright = turned(batch(20), np.random.default_rng(1), True)
@@ -216,7 +218,8 @@ def test_pseudo_labels_weigh_by_the_square_of_their_sureness_and_never_over_a_pe
     noisy = torch.tensor([[[2, 2], [1, 2]]])
     sureness = torch.full((1, 2, 2), 0.5)
     inside = torch.tensor([[[True, True], [True, False]]])
-    batch = Batch(torch.zeros(1, 1, 2, 2), inside, seed, torch.ones(1, 2, 2, 2, dtype=torch.bool), noisy, sureness)
+    x, where, allow = torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 2, 2), torch.ones(1, 2, 2, 2, dtype=torch.bool)
+    batch = Batch(x, where, inside, seed, allow, noisy, sureness)
     labels, weights = _told(batch, 0.8)
     assert labels.tolist() == [[[1, 2], [1, 0]]]
     assert torch.allclose(weights[labels > 0], torch.tensor([1.0, 0.2, 0.2]))
