@@ -36,9 +36,9 @@ MAIN = ("ripu", "entropy", "random")
 _NEEDS_VIEWS = "disagreement"  # plays predict one view
 _LEARNER: Mapping[str, Mapping[str, Any]] = {"hardness": {"hardness": True}}
 """Settings of the learner that a strategy's score comes from."""
-ENCODER = "fused"
+ENCODER = "filters"
 WANTED = 0.95
-_PROTOCOL = 3  # counts up when the way of measuring changes: stored rows are then made anew
+_PROTOCOL = 4  # counts up when the way of measuring changes: stored rows are then made anew
 
 Found = Mapping[str, Summary]
 Plays = Mapping[tuple[str, int], Unit]
@@ -105,7 +105,6 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
             ROUNDS,
             seeds,
             replace(training, **_LEARNER.get(strategy, {})),
-            spacing="growing",
         )
         for strategy in (CEILING, *strategies)
     }

@@ -30,14 +30,11 @@ def add_commands(commands: Any) -> None:
     simulate.add_argument("--labels", choices=("regions", "class", "points"), default="regions")
     simulate.add_argument("--budget", type=float, default=0.05, metavar="SHARE", help="of all pixels (default: 0.05)")
     simulate.add_argument("--rounds", type=int, default=5, metavar="R")
-    simulate.add_argument(
-        "--spacing", choices=("even", "growing"), default="even", help="budgets of the rounds (default: even)"
-    )
     simulate.add_argument("--seeds", type=int, default=5, metavar="N")
     simulate.add_argument("--test", type=options.existing, metavar="FILE", help="names of test images, one a line")
     simulate.add_argument("--reach", type=int, default=0, metavar="PIXELS", help="half side of a region")
     simulate.add_argument("--segmenter", default="frozen", metavar="NAME", help="default: frozen")
-    simulate.add_argument("--steps", type=int, default=150, metavar="N", help="of each refit (default: 150)")
+    simulate.add_argument("--steps", type=int, default=600, metavar="N", help="of each refit (default: 600)")
     simulate.add_argument("--param", action="append", metavar="training.PARAMETER=VALUE")
     simulate.add_argument("--out", type=Path, metavar="DIR", help="curves as SVG and PNG, rows as JSON")
     options.add_device(simulate)
@@ -65,7 +62,6 @@ def _simulate(arguments: argparse.Namespace) -> int:
             with_values(training, params.get("training", {})),
             _test_names(project, arguments.test),
             arguments.reach,
-            arguments.spacing,
         )
         rows = simulate(
             project, arguments.oracle, play, device=arguments.device, progress=options.progress_bar(arguments.json)

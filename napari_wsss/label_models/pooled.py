@@ -33,9 +33,9 @@ from napari_wsss.models.placed import PLANES, places
 from napari_wsss.protocols import Context
 from napari_wsss.side_by_side import side_by_side, workers
 from napari_wsss.types import Bool, Labels, PseudoLabels, Sample, State
+from napari_wsss.upright import has_an_up
 
 _PROBE = 6000  # labelled pixels on which position and size are decided
-_UP = 0.1  # share of the hints' variance in height that classes must explain
 _MANY = 20_000  # labelled pixels, objects that were asked for not counted, from which a large head is considered
 _WIDTH = 16  # of the hidden layers, for each class
 _CREDIBLE = 0.05  # chance of background below which the surroundings of an asked object teach nothing
@@ -254,7 +254,8 @@ class Pooled:
         enough = len(torch.unique(pixels.images)) >= 3
         probe = _probe(pixels, self.context.seed)
         if position == "auto":
-            helps = enough and _has_an_up(pixels, len(self.context.classes))
+            height = pixels.features[:, -PLANES]
+            helps = has_an_up(*(t.cpu().numpy() for t in (height, pixels.classes, pixels.images)))
             helps = helps and self._loss(probe, "small") < self._loss(probe.without_last(PLANES), "small")
             position = "yes" if helps else "no"
         if size == "auto":
@@ -288,19 +289,6 @@ class _Elsewhere:
         free = sample.image.valid & (label == 0) & sample.target.allow[self.ground - 1]
         if free.any():
             self.pixels.append((place, grid.at(*_drawn(free, most, self._rng))))
-
-
-def _has_an_up(pixels: LabelledPixels, n: int) -> bool:
-    """Whether classes differ in their mean height in the picture, as sky and road do.
-
-    People click the middle of things, so where hints lie always tells something about them, also in
-    a section or a map; only the height at which whole classes lie belongs to the scene itself.
-    """
-    height, classes = pixels.features[:, -PLANES], pixels.classes
-    count = torch.bincount(classes, minlength=n).clamp(min=1)
-    means = torch.zeros(n, device=height.device).index_add_(0, classes, height) / count
-    explained = (means[classes] - height.mean()).square().mean() / height.var(correction=0).clamp(min=1e-6)
-    return bool(explained > _UP)
 
 
 def _probe(pixels: LabelledPixels, seed: int) -> LabelledPixels:

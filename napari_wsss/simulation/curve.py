@@ -51,16 +51,16 @@ class Summary:
 
 
 def area(budgets: Sequence[float], values: Sequence[float]) -> float:
-    """Mean value along the logarithm of the budget (trapezia): the area under the curve, normalised to its width.
+    """Mean value along the budget (trapezia): the area under the curve, normalised to its width.
 
     Raises
     ------
     ValueError
-        Fewer than two points, or budgets that do not rise above 0.
+        Fewer than two points, or budgets that do not rise.
     """
-    x, y = np.log(np.asarray(budgets, float)), np.asarray(values, float)
+    x, y = np.asarray(budgets, float), np.asarray(values, float)
     if len(x) < 2 or not np.isfinite(x).all() or (np.diff(x) <= 0).any():
-        raise ValueError("an area needs at least two rising budgets above 0")
+        raise ValueError("an area needs at least two rising budgets")
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 

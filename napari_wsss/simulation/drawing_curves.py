@@ -22,7 +22,7 @@ _NAMES = {"pixels": "labelled pixels", "questions": "questions", "seconds": "mod
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """Budget (logarithmic) and mIoU to pixels of the picture."""
+    """Budget and mIoU to pixels of the picture."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class _Axes:
 
     def x(self, budget: float) -> float:
         width = _SIZE[0] - _LEFT - _RIGHT
-        return _LEFT + width * math.log(budget / self.low) / max(math.log(self.high / self.low), 1e-9)
+        return _LEFT + width * (budget - self.low) / max(self.high - self.low, 1e-9)
 
     def y(self, miou: float) -> float:
         height = _SIZE[1] - _TOP - _BOTTOM
@@ -66,9 +66,9 @@ def _points(curve: Summary, budget: Budget, axes: _Axes, sign: int = 0) -> list[
 
 
 def _ticks(axes: _Axes) -> tuple[list[float], list[float]]:
-    """Budgets evenly along the logarithm, and mIoUs."""
-    ratio = axes.high / axes.low
-    across = [axes.low * ratio ** (i / (_TICKS - 1)) for i in range(_TICKS)] if ratio > 1 else [axes.low]
+    """Budgets and mIoUs, evenly."""
+    across = [axes.low + i * (axes.high - axes.low) / (_TICKS - 1) for i in range(_TICKS)]
+    across = across if axes.high > axes.low else [axes.low]
     up = [axes.bottom + i * (axes.top - axes.bottom) / (_TICKS - 1) for i in range(_TICKS)]
     return across, up
 

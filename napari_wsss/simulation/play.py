@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from napari_wsss.active_learning import Asking, NothingTold, rank
+from napari_wsss.active_learning import Asking, NothingTold, pixel_reach, rank
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
@@ -26,13 +25,10 @@ from napari_wsss.training.completing import complete
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
 from napari_wsss.weak_labels import compile_target
 
-_MOST = 2
-"""Times an even share: the most regions of one image in a batch, so that no batch falls upon a few images."""
-
 _BY = Provenance("person", "simulated annotator", "1970-01-01T00:00:00Z")
 
 
-REFIT = Training(segmenter="frozen", steps=150, held_out=0.0)
+REFIT = Training(segmenter="frozen", steps=600, held_out=0.0)
 """The learner of a play: a light head, taught as `train` does: the rest of the answered images is completed first.
 
 Taught by answers alone, all at the borders of things, it forgot what their inside and the background look like.
@@ -52,8 +48,6 @@ class Play:
     training : of each refit; ``frozen`` by default
     test : names of images that are never asked about and that every round is scored on; None = three tenths
     reach : half side of a region in image pixels; 0 = a 32nd of the image
-    spacing : how the budget is cut into rounds: ``even``, or ``growing`` by the same factor each, as a person works
-        who looks early and often (and as the area weighs them, along the logarithm)
     """
 
     strategies: Sequence[str] = ("ripu", "entropy", "random")
@@ -64,7 +58,6 @@ class Play:
     training: Training = REFIT
     test: Sequence[str] | None = None
     reach: int = 0
-    spacing: Literal["even", "growing"] = "even"
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1 or self.rounds < 1 or self.seeds < 1 or not self.strategies:
@@ -174,7 +167,6 @@ class _Game:
             for name, points in self.oracle.start(len(scratch.classes), self.seed).items():
                 scratch.add_marks(name, points, _BY)
                 self._charge(scratch, name)
-            self.begun = self.oracle.pixels
             yield self._row(scratch, 0)
             for number in range(1, self.play.rounds + 1):
                 self._ask(scratch, number)
@@ -224,25 +216,18 @@ class _Game:
 
     def _ask(self, scratch: Project, number: int) -> None:
         """Ask until this round's part of the budget is spent."""
-        allowance = self._allowance(number)
+        allowance = self.play.budget * self.total * number / self.play.rounds
         while self.oracle.pixels < allowance:
-            each = max(1, self._pixels_of_a_region(scratch))
+            each = self._pixels_of_a_region(scratch)
             count = max(1, int((allowance - self.oracle.pixels) / each))
             before = self.oracle.pixels
-            most = math.ceil(_MOST * count / len(self.oracle.names))
+            most = math.ceil(count / len(self.oracle.names))  # an even share, as the published method asks
             asking = Asking(self.strategy, reach=self.play.reach, cost=False, diverse=False, most=most)
             found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
             if self.oracle.pixels == before:
                 return
-
-    def _allowance(self, number: int) -> float:
-        """Pixels that may be labelled in all when a round is over."""
-        whole, share = self.play.budget * self.total, number / self.play.rounds
-        if self.play.spacing == "even":
-            return whole * share
-        return float(self.begun * max(1.0, whole / self.begun) ** share)
 
     def _ranked(self, scratch: Project, count: int, asking: Asking) -> Sequence[Region]:
         """What the strategy picks; at random where a learner that has seen a point a class answers one class only."""
@@ -252,8 +237,10 @@ class _Game:
             return rank(scratch, count, replace(asking, strategy="random")).regions
 
     def _pixels_of_a_region(self, scratch: Project) -> int:
-        asked = scratch.regions()
-        return asked[-1].pixels if asked and self.play.labels != "points" else 1 if asked else 25
+        """The fewest that an answer labels."""
+        if self.play.labels == "points":
+            return 1
+        return min((2 * pixel_reach(scratch.record(n).shape, self.play.reach) + 1) ** 2 for n in self.oracle.names)
 
     def _answer(self, scratch: Project, found: Sequence[Region], allowance: float) -> None:
         by_image: dict[str, list[Region]] = {}

@@ -30,11 +30,11 @@ from napari_wsss.training.tiles import Order, Place, bare_places, cells, cut, wi
 from napari_wsss.training.validation import look
 from napari_wsss.training.yielding import Signals
 from napari_wsss.types import Progress, no_progress
+from napari_wsss.upright import has_an_up
 
 _MEASURED = 24  # images for mean, deviation, class counts and heights
 _LOOKED_AT = 12  # held-out images a look
 _SCALES = (0.75, 1.35)  # of a tile's side, so that sizes vary
-_UPRIGHT = 0.15  # share of the height's variance that classes explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,20 +369,16 @@ def _measured(recipe: Recipe, some: list[Shown], settings: Training) -> tuple[Re
 
 
 def stands_upright(some: list[Shown]) -> bool:
-    """Whether classes lie at different heights: their mean rows explain a good part of the rows' variance."""
-    rows, ids = [], []
-    for shown in some:
+    """Whether the labels of some images say that they have an up."""
+    rows, ids, numbers = [], [], []
+    for number, shown in enumerate(some):
         labels = _labels(shown)
         y, x = np.nonzero(labels)
         kept = slice(None, None, max(1, len(y) // 2000))
         rows.append((y[kept] + 0.5) / labels.shape[0])
-        ids.append(labels[y[kept], x[kept]])
-    height, of_class = np.concatenate(rows), np.concatenate(ids)
-    if len(some) < 4 or height.size < 50 or height.var() == 0:
-        return False
-    means = {k: height[of_class == k].mean() for k in np.unique(of_class)}
-    between = np.mean([(means[k] - height.mean()) ** 2 for k in of_class])
-    return bool(between / height.var() > _UPRIGHT)
+        ids.append(labels[y[kept], x[kept]].astype(np.int64))
+        numbers.append(np.full(len(ids[-1]), number))
+    return has_an_up(np.concatenate(rows), np.concatenate(ids), np.concatenate(numbers))
 
 
 def _labels(shown: Shown) -> Any:

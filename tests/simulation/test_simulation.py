@@ -16,7 +16,6 @@ from napari_wsss.project import Project
 from napari_wsss.simulation import Oracle, Play, Row, area, simulate, summary
 from napari_wsss.simulation.curve import between
 from napari_wsss.simulation.drawing_curves import draw_curves
-from napari_wsss.simulation.play import _Game
 from napari_wsss.training import Training
 from napari_wsss.types import Region
 from tests.toy_projects import SHAPE, draw, truth
@@ -153,14 +152,15 @@ def rows(strategy: str, values, seed=0) -> list[Row]:
     ]
 
 
-def test_areas_are_means_along_the_logarithm():
+def test_areas_are_means_along_the_budget():
     assert area([1, 10, 100], [0.5, 0.5, 0.5]) == pytest.approx(0.5)
-    assert area([1, 10, 100], [0, 1, 1]) == pytest.approx(0.75)
-    assert area([2, 20, 200], [0, 1, 1]) == pytest.approx(0.75)
+    assert area([0, 10, 40], [0, 1, 1]) == pytest.approx(0.875)
+    assert area([0, 20, 80], [0, 1, 1]) == pytest.approx(0.875)
     assert between(0.6, 0.5, 0.7) == pytest.approx(0.5)
     assert between(0.6, 0.5, 0.5) is None
-    with pytest.raises(ValueError, match="rising"):
-        area([1, 1], [0, 1])
+    for budgets, values in (([1, 1], [0, 1]), ([1], [0])):
+        with pytest.raises(ValueError, match="two rising budgets"):
+            area(budgets, values)
 
 
 def test_curves_are_summed_over_seeds_and_drawn(tmp_path):
@@ -185,15 +185,3 @@ def test_curves_are_summed_over_seeds_and_drawn(tmp_path):
         assert drawn.size == (640, 400)
     with pytest.raises(ValueError, match="no curve"):
         draw_curves(curves[2:], "pixels", tmp_path / "d.svg")
-
-
-def test_growing_rounds_multiply_what_is_labelled_by_the_same_factor():
-    game = object.__new__(_Game)
-    game.play, game.total, game.begun = Play(budget=0.1, rounds=4, spacing="growing"), 100_000, 2
-    allowed = [game._allowance(n) for n in range(5)]
-    assert allowed[0] == 2
-    assert allowed[4] == pytest.approx(10_000)
-    assert np.allclose(np.diff(np.log(allowed)), np.log(5000) / 4)
-    game.play = Play(budget=0.1, rounds=4)
-    assert np.allclose([game._allowance(n) for n in (1, 4)], [2500, 10_000])
-    assert Play(spacing="growing").signature != Play().signature
