@@ -277,14 +277,10 @@ def _of_image(
     return regions
 
 
-def pixel_reach(shape: tuple[int, int], reach: int) -> int:
-    """Half side of a region in image pixels."""
-    return reach or max(1, round(max(shape) / 32))
-
-
 def cell_reach(shape: tuple[int, int], reach: int, stride: int) -> int:
     """Half side of a region in cells."""
-    return max(1, round(pixel_reach(shape, reach) / stride))
+    pixels = reach or max(1, round(max(shape) / 32))
+    return max(1, round(pixels / stride))
 
 
 def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking: Asking) -> _Cells:

@@ -32,7 +32,9 @@ def add_commands(commands: Any) -> None:
     simulate.add_argument("--rounds", type=int, default=5, metavar="R")
     simulate.add_argument("--seeds", type=int, default=5, metavar="N")
     simulate.add_argument("--test", type=options.existing, metavar="FILE", help="names of test images, one a line")
-    simulate.add_argument("--reach", type=int, default=0, metavar="PIXELS", help="half side of a region")
+    simulate.add_argument(
+        "--reach", type=int, default=0, metavar="PIXELS", help="half side of a region (default: a 128th of the image)"
+    )
     simulate.add_argument("--segmenter", default="frozen", metavar="NAME", help="default: frozen")
     simulate.add_argument("--steps", type=int, default=600, metavar="N", help="of each refit (default: 600)")
     simulate.add_argument("--param", action="append", metavar="training.PARAMETER=VALUE")

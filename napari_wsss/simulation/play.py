@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_wsss.active_learning import Asking, NothingTold, pixel_reach, rank
+from napari_wsss.active_learning import Asking, NothingTold, rank
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
@@ -24,6 +24,9 @@ from napari_wsss.training import Training, train
 from napari_wsss.training.completing import complete
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
 from napari_wsss.weak_labels import compile_target
+
+_REGIONS = 128
+"""Regions' half sides along an image's longer side: small ones, as the published method's, tell more a pixel."""
 
 _BY = Provenance("person", "simulated annotator", "1970-01-01T00:00:00Z")
 
@@ -47,7 +50,7 @@ class Play:
     rounds, seeds : after the start; one play a seed
     training : of each refit; ``frozen`` by default
     test : names of images that are never asked about and that every round is scored on; None = three tenths
-    reach : half side of a region in image pixels; 0 = a 32nd of the image
+    reach : half side of a region in image pixels; 0 = a 128th of the longer side, a quarter of what a person is asked
     """
 
     strategies: Sequence[str] = ("ripu", "entropy", "random")
@@ -207,6 +210,8 @@ class _Game:
         self.tests = {mine: source for mine, source in names.items() if source in self.test}
         for name in self.tests:
             scratch.skip(name)  # neither asked about nor looked at without labels
+        longer = float(np.median([max(scratch.record(name).shape) for name in self.oracle.names]))
+        self.reach = self.play.reach or max(1, round(longer / _REGIONS))
         self.total = sum(int((self.oracle.whole(name) > 0).sum()) for name in self.oracle.names)
 
     def _charge(self, scratch: Project, name: str) -> None:
@@ -218,11 +223,11 @@ class _Game:
         """Ask until this round's part of the budget is spent."""
         allowance = self.play.budget * self.total * number / self.play.rounds
         while self.oracle.pixels < allowance:
-            each = self._pixels_of_a_region(scratch)
+            each = self._pixels_of_a_region()
             count = max(1, int((allowance - self.oracle.pixels) / each))
             before = self.oracle.pixels
             most = math.ceil(count / len(self.oracle.names))  # an even share, as the published method asks
-            asking = Asking(self.strategy, reach=self.play.reach, cost=False, diverse=False, most=most)
+            asking = Asking(self.strategy, reach=self.reach, cost=False, diverse=False, most=most)
             found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
@@ -236,11 +241,8 @@ class _Game:
         except NothingTold:
             return rank(scratch, count, replace(asking, strategy="random")).regions
 
-    def _pixels_of_a_region(self, scratch: Project) -> int:
-        """The fewest that an answer labels."""
-        if self.play.labels == "points":
-            return 1
-        return min((2 * pixel_reach(scratch.record(n).shape, self.play.reach) + 1) ** 2 for n in self.oracle.names)
+    def _pixels_of_a_region(self) -> int:
+        return 1 if self.play.labels == "points" else (2 * self.reach + 1) ** 2
 
     def _answer(self, scratch: Project, found: Sequence[Region], allowance: float) -> None:
         by_image: dict[str, list[Region]] = {}

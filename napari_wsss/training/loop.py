@@ -344,6 +344,7 @@ class _Loop:
         """The device and how its time was spent, in words."""
         place = self.context.device
         words = [described(place), "bfloat16" if in_half(place) else "float32", "channels last"]
+        words += ["told where pixels lie"] if self.learner.recipe.placed else []
         words += ["compiled"] if self.settings.compile else []
         words += [f"{self.team.size} processes"] if self.team.size > 1 else []
         return ", ".join(words)
