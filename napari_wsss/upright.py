@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import fdtrc
 
 _CHANCE = 0.001
 """How often labels that lie anywhere may be taken for upright ones."""
@@ -38,4 +38,4 @@ def has_an_up(heights: NDArray[np.floating], classes: NDArray[np.integer], image
     if total <= 0 or between <= _EXPLAINED * total:
         return False
     rest = max(total - between, 1e-12) / freedom
-    return bool(stats.f.sf(between / (len(found) - 1) / rest, len(found) - 1, freedom) < _CHANCE)
+    return bool(fdtrc(len(found) - 1, freedom, between / (len(found) - 1) / rest) < _CHANCE)
