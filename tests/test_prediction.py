@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from napari_wsss.errors import UsageError
 from napari_wsss.models.multi_scale_head import Seen
+from napari_wsss.models.placed import places
 from napari_wsss.prediction import predict, told_of
 from napari_wsss.prediction_files import split_names, write_masks
 from napari_wsss.project import Project
@@ -163,7 +164,7 @@ def test_what_was_hard_and_where_the_student_differs_is_kept(tmp_path):
 
         run = runs(project.folder)[0]
         both = with_checkpoint(read_trained(run.weights), run.checkpoint, "cpu", True)
-        x = both.normalised(project.image("0.png").channels)
+        x = both.input_of(project.image("0.png").channels, places((48, 56), (0, 0, 48, 56)))
         with torch.no_grad():
             teacher, student = (net(x, (48, 56)).logits.softmax(1)[0] for net in (both.network, both.student))
         assert np.allclose(found.disagreement, (teacher - student).abs().sum(0) / 2, atol=2e-3)

@@ -35,6 +35,8 @@ class LabelledPixels:
         How often a pixel is looked at beside others of its class.
     guessed : bool (n,)
         Background that nobody gave: the surroundings of an object that a model was asked for, or pixels anywhere.
+    given : bool (n,)
+        Not of an object that a model was asked for, nor guessed.
     plain : int
         Labelled pixels that do not come from objects that a model was asked for.
     """
@@ -47,6 +49,7 @@ class LabelledPixels:
     mean: Tensor
     scale: Tensor
     guessed: Tensor
+    given: Tensor
     plain: int
 
     def part(self, keep: Tensor) -> LabelledPixels:
@@ -58,6 +61,7 @@ class LabelledPixels:
             images=self.images[keep],
             weights=self.weights[keep],
             guessed=self.guessed[keep],
+            given=self.given[keep],
         )
 
     def without_last(self, n: int) -> LabelledPixels:

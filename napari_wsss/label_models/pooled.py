@@ -158,7 +158,7 @@ class Pooled:
 
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
-        features, classes, images, weights, guessed, anywhere, plain = [], [], [], [], [], [], 0
+        features, classes, images, weights, guessed, own, anywhere, plain = [], [], [], [], [], [], [], 0
         elsewhere = _Elsewhere(self._ground if self._predictor is not None else None, self.context.seed)
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         abreast = workers() if self.device.type == "cpu" else 1
@@ -176,6 +176,7 @@ class Pooled:
                 weights.append(torch.as_tensor(_weights(label, rows, columns)))
                 around = (given == 0) & (label == self._ground)
                 guessed.append(torch.as_tensor(around[rows, columns]))
+                own.append(torch.as_tensor(given[rows, columns] > 0))
                 anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
                 elsewhere.see(i, sample, given, label, grid, self.params.pixels)
             sample.forget()
@@ -188,6 +189,7 @@ class Pooled:
             images.append(torch.full((len(found),), place))
             weights.append(torch.ones(len(found)))
             guessed.append(torch.ones(len(found), dtype=torch.bool))
+            own.append(torch.zeros(len(found), dtype=torch.bool))
         return LabelledPixels(
             torch.cat(features),
             torch.cat(classes).to(self.device),
@@ -197,6 +199,7 @@ class Pooled:
             look.mean(0),
             look.std(0, correction=0).clamp(min=1e-4),
             torch.cat(guessed).to(self.device),
+            torch.cat(own).to(self.device),
             plain,
         )
 
@@ -254,8 +257,9 @@ class Pooled:
         enough = len(torch.unique(pixels.images)) >= 3
         probe = _probe(pixels, self.context.seed)
         if position == "auto":
-            height = pixels.features[:, -PLANES]
-            helps = has_an_up(*(t.cpu().numpy() for t in (height, pixels.classes, pixels.images)))
+            said = pixels.part(pixels.given)
+            heights = said.features[:, -PLANES]
+            helps = has_an_up(*(t.cpu().numpy() for t in (heights, said.classes, said.images)))
             helps = helps and self._loss(probe, "small") < self._loss(probe.without_last(PLANES), "small")
             position = "yes" if helps else "no"
         if size == "auto":
