@@ -7,6 +7,8 @@ Kim and Choo, Cars can't fly up in the sky, CVPR 2020).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor, nn
 
@@ -56,9 +58,10 @@ class Placed(nn.Module):
     def __init__(self, network: nn.Module, classes: int) -> None:
         super().__init__()
         self.network = network
-        self.prior = nn.Sequential(nn.Conv2d(PLANES, _WIDTH, 1), nn.ReLU(), nn.Conv2d(_WIDTH, classes, 1))
-        nn.init.zeros_(self.prior[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.prior[-1].bias)  # type: ignore[arg-type]
+        last = nn.Conv2d(_WIDTH, classes, 1)
+        self.prior = nn.Sequential(nn.Conv2d(PLANES, _WIDTH, 1), nn.ReLU(), last)
+        for value in last.parameters():
+            nn.init.zeros_(value)
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None, drop: Tensor | None = None) -> Seen:
         """Logits at ``size`` (default: the network's own)."""
@@ -66,6 +69,6 @@ class Placed(nn.Module):
         return Seen(seen.logits + resized(self.prior(x[:, -PLANES:]), seen.logits.shape[-2:]), seen.fused)
 
 
-def own(network: nn.Module) -> nn.Module:
+def own(network: nn.Module) -> Any:
     """The network as its segmenter made it."""
     return network.network if isinstance(network, Placed) else network

@@ -64,7 +64,7 @@ def new_learner(recipe: Recipe, settings: Training, context: Context, seed: int,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = recipe.network(context, begun=begun).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        width = int(own(student).classify.in_channels)  # type: ignore[union-attr, arg-type]
+        width = int(own(student).classify.in_channels)
         hardness = HardnessHead(width).to(context.device) if settings.hardness else None
     groups = _paced(student)
     if hardness is not None:

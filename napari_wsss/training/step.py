@@ -201,7 +201,7 @@ def _consistency(
     learner: Learner, mixed: list[tuple[Tensor, unimatch.Target]], size: tuple[int, int], rng: np.random.Generator
 ) -> Tensor:
     """Half the sum over two strong views, each with one of two complementary sets of channels."""
-    width = int(own(learner.student).drop_width)  # type: ignore[arg-type]
+    width = int(own(learner.student).drop_width)
     drops = unimatch.complementary_drops(len(mixed[0][0]), width, rng)
     each = []
     for (view, target), drop in zip(mixed, drops, strict=True):
