@@ -8,6 +8,7 @@ on several machines learns from what was labelled when it began.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -85,6 +86,8 @@ class Together(Alone):
         )
         self.node, self.nodes = _node(self._fabric.strategy), nodes
         self._fabric.launch()
+        # Fabric leaves gloo's threads running; one that wants the interpreter while it ends aborts the process.
+        atexit.register(_part)
         self.rank, self.size = self._fabric.global_rank, self._fabric.world_size
         self.device = str(self._fabric.device)
 
@@ -125,6 +128,11 @@ class Together(Alone):
     def _summed(self, values: Tensor) -> Tensor:
         summed: Tensor = self._fabric.all_reduce(values, reduce_op="sum")
         return summed
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():  # Fabric may have left already
+        torch.distributed.destroy_process_group()
 
 
 def _node(strategy: Any) -> int:

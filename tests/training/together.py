@@ -50,7 +50,7 @@ def main(folder: Path, notes: Path) -> None:
     told = {
         "seen": seen,
         "written": written,
-        "weights": [float(p.double().sum()) for p in student.parameters()],
+        "weights": [float(p.detach().double().sum()) for p in student.parameters()],
         "gate": loops[0].learner.gate.running,
         "averaged": averaged(team),
     }
