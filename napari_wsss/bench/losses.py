@@ -27,6 +27,7 @@ DEFAULT = "default"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     DEFAULT: {},
     "without completing": {"noisy": 0.0},
+    "without doubt": {"doubt": 0.0},
     "without dice": {"dice": 0.0},
     "without balance": {"balance": False},
     "with gaussian": {"gaussian": 0.1},

@@ -32,6 +32,7 @@ class Training:
     seed : of everything random; None = the project's
     complete : label the rest of hinted images by the pipeline first, where that is not done yet
     dice, allowed, noisy, gaussian : weights of the partial losses, see :mod:`napari_wsss.training.losses`
+    doubt : how far a refined mask's pixel loses weight where the network does not believe it, 0 to 1
     unlabelled : form of learning from unlabelled pixels: ``off``, ``cw-bass`` or ``unimatch``
     unlabelled_weight, unlabelled_from : its weight, and the share of the run after which it begins
     hardness : weigh labelled pixels by learnt hardness (HL)
@@ -63,6 +64,7 @@ class Training:
     dice: float = 0.5
     allowed: float = 0.5
     noisy: float = 1.0
+    doubt: float = 0.5
     gaussian: float = 0.0
     unlabelled: Literal["off", "cw-bass", "unimatch"] = "off"
     unlabelled_weight: float = 0.5
@@ -87,6 +89,7 @@ class Training:
             (self.batch < 0, "batch must not be negative"),
             (self.rate < 0 or self.decay < 0, "rate and decay must not be negative"),
             (not 0 <= self.ema < 1, "ema must lie in [0, 1)"),
+            (not 0 <= self.doubt <= 1, "doubt must lie in [0, 1]"),
             (not 0 <= self.held_out < 0.9, "held_out must lie in [0, 0.9)"),
             (self.steps is not None and self.steps < 1, "steps must be at least 1"),
             (self.minutes is not None and self.minutes <= 0, "minutes must be more than 0"),

@@ -25,6 +25,7 @@ from napari_wsss.training.tiles import Tile
 
 _WARM = 0.05  # of the run, while the rate rises
 _SETTLED = 0.2  # of the run, after which AGMM's responses follow the probabilities too
+_KNOWING = 0.2  # of the run, after which the student may doubt pseudo-labels
 _LONGEST = 1.0  # norm of a gradient
 
 
@@ -119,7 +120,7 @@ def _losses(
 def _of_labels(learner: Learner, teaching: Teaching, seen: Any, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Losses of what a person said, and of pseudo-labels where a person said nothing."""
     settings, logits = teaching.settings, seen.logits.float()
-    labels, weights = _told(batch, settings.noisy)
+    labels, weights = _told(batch, logits, settings, progress)
     losses = {"cross_entropy": partial.cross_entropy(logits, labels, teaching.class_weights, weights)}
     if learner.hardness is not None:
         losses |= _hard(learner, seen.fused, logits, batch.seed)
@@ -133,17 +134,20 @@ def _of_labels(learner: Learner, teaching: Teaching, seen: Any, batch: Batch, pr
     return losses
 
 
-def _told(batch: Batch, noisy: float) -> tuple[Tensor, Tensor | None]:
+def _told(batch: Batch, logits: Tensor, settings: Training, progress: float) -> tuple[Tensor, Tensor | None]:
     """Labels and how much each weighs: 1 what a person gave; pseudo-labels elsewhere by the square of their sureness.
 
     Both are in one mean. In a mean of its own the little that strokes cover, the middles of things, would weigh as
-    much as all the rest, and the borders between things nothing.
+    much as all the rest, and the borders between things nothing. Once the student knows something, a pseudo-label
+    that it doubts weighs less.
     """
     extra = batch.noisy * (batch.seed == 0) * batch.inside
-    if not noisy or not extra.any():
+    if not settings.noisy or not extra.any():
         return batch.seed, None
-    weights = torch.where(batch.seed > 0, torch.ones_like(batch.sureness), noisy * batch.sureness**2)
-    return batch.seed + extra, weights
+    weights = settings.noisy * batch.sureness**2
+    if settings.doubt and progress >= _KNOWING:
+        weights = weights * partial.doubted(logits, extra, settings.doubt)
+    return batch.seed + extra, torch.where(batch.seed > 0, torch.ones_like(weights), weights)
 
 
 def _hard(learner: Learner, fused: Tensor, logits: Tensor, seed: Tensor) -> dict[str, Tensor]:

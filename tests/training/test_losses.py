@@ -51,6 +51,17 @@ def test_the_right_answer_costs_nothing_and_the_wrong_one_much():
     assert partial.dice(wrong, labels) > 0.5
 
 
+@pytest.mark.parametrize("q", [0.3, 0.5, 1.0])
+def test_doubted_pixels_have_the_gradient_of_generalised_cross_entropy(q):
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.arange(32).view(2, 4, 4) % 4
+    ce = partial.doubted(logits, labels, q) * partial.pixel_cross_entropy(logits, labels)
+    (ours,) = torch.autograd.grad(ce.sum(), logits)
+    p = logits.softmax(1).gather(1, (labels - 1).clamp_min(0)[:, None])[:, 0]
+    (wanted,) = torch.autograd.grad(((1 - p**q) / q)[labels > 0].sum(), logits)
+    assert torch.allclose(ours, wanted, atol=1e-6)
+
+
 def test_rare_classes_weigh_more_but_not_without_bound():
     weights = partial.class_weights(torch.tensor([10_000, 400, 1, 0]))
     assert weights[0] < weights[1] < weights[2] <= 10 * weights[0] + 1e-5

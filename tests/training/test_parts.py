@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -220,9 +221,14 @@ def test_pseudo_labels_weigh_by_the_square_of_their_sureness_and_never_over_a_pe
     inside = torch.tensor([[[True, True], [True, False]]])
     x, where, allow = torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 2, 2), torch.ones(1, 2, 2, 2, dtype=torch.bool)
     batch = Batch(x, where, inside, seed, allow, noisy, sureness)
-    labels, weights = _told(batch, 0.8)
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[0, 1, 0, 1] = math.log(3)  # the network gives this pseudo-label 3/4, the other one 1/2
+    told = Training(noisy=0.8, doubt=0.5)
+    labels, weights = _told(batch, logits, told, 0.1)
     assert labels.tolist() == [[[1, 2], [1, 0]]]
     assert torch.allclose(weights[labels > 0], torch.tensor([1.0, 0.2, 0.2]))
-    labels, weights = _told(batch, 0.0)
+    weights = _told(batch, logits, told, 0.5)[1]
+    assert torch.allclose(weights[labels > 0], torch.tensor([1.0, 0.2 * 0.75**0.5, 0.2 * 0.5**0.5]))
+    labels, weights = _told(batch, logits, Training(noisy=0.0), 0.5)
     assert labels is seed
     assert weights is None

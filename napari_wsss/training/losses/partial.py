@@ -35,6 +35,16 @@ def cross_entropy(
     return (of_pixel * pixel_cross_entropy(logits, labels)).sum() / of_pixel.sum().clamp_min(1e-6)
 
 
+def doubted(logits: Tensor, labels: Tensor, q: float) -> Tensor:
+    """Weights p^q (b, h, w) of pixels that may be labelled wrongly, p the network's own probability of the label.
+
+    Cross-entropy weighted so has the gradient of generalised cross-entropy, (1 - p^q) / q (Zhang and Sabuncu, 2018):
+    q = 0 is cross-entropy, q = 1 the mean absolute error, which wrong labels hardly move. No gradient flows through
+    the weights; they are 1 where the label is 0.
+    """
+    return torch.exp(-q * pixel_cross_entropy(logits.detach(), labels))
+
+
 def dice(logits: Tensor, labels: Tensor) -> Tensor:
     """1 - Dice of each class that the batch's labels hold, over labelled pixels only; the mean over classes."""
     known = labels > 0
