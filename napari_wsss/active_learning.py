@@ -7,6 +7,7 @@ and an answer labels only the region's pixels that nobody labelled before.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -36,7 +37,10 @@ from napari_wsss.types import (
 )
 from napari_wsss.weak_labels import compile_target
 
-DEFAULT = "ripu"
+DEFAULT, RANDOM = "ripu", "random"
+EXPLORE = 0.3
+"""Share of regions drawn at random, for labelling in earnest: a model that was only ever told about the places that it
+doubts, the borders of things, forgets what their inside looks like and does not doubt it."""
 _ALIKE = 0.95  # cosine of features of two regions of one batch
 _CANDIDATES = 4  # times as many as asked, at least, from which a diverse batch is chosen
 _LEAST_OPEN = 0.1  # share of a region that must be open
@@ -59,6 +63,7 @@ class Asking:
     cost : count what is labelled already: known pixels are certain, and half-labelled regions come first
     diverse : leave out regions whose features are like those of a better one
     most : regions of one image in a batch; 0 = any number
+    explore : share of a batch that is drawn at random, rounded down; these come last
     """
 
     strategy: str = DEFAULT
@@ -67,6 +72,11 @@ class Asking:
     cost: bool = True
     diverse: bool = True
     most: int = 0
+    explore: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.explore <= 1:
+            raise UsageError("next: the share of regions drawn at random must lie in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def rank(
     features: Callable[[Image], Features] | None = None,
     progress: Progress = no_progress,
 ) -> Batch:
-    """The regions most worth labelling, over all predicted images; records nothing.
+    """The regions most worth labelling, over all predicted images, then those drawn at random; records nothing.
 
     Parameters
     ----------
@@ -98,20 +108,24 @@ def rank(
         No such strategy, no image has a prediction, or the predictions tell no place from another.
     """
     strategy = _made(project, asking)
-    found: list[Region] = []
-    notes: list[str] = []
-    asked_all = True
     there = project.result_keys("predicted")
     predicted = [r for r in project.records() if r.name in there and r.state != "skipped"]
     if not predicted:
         raise UsageError("no image is predicted yet; run `napari-wsss train` and `napari-wsss predict` first")
-    wanted = min(count * _CANDIDATES, asking.most or count * _CANDIDATES)
+    by_chance = 0 if asking.strategy == RANDOM else int(asking.explore * count)
+    drawn = _drawn(project, by_chance, len(predicted), asking.reach)
+    count, most = count - len(drawn), asking.most - math.ceil(by_chance / len(predicted))
+    wanted = min(count * _CANDIDATES, max(1, most) if asking.most else count * _CANDIDATES)
+    found: list[Region] = []
+    notes: list[str] = []
+    asked_all = True
     for done, record in enumerate(predicted):
         progress(done, len(predicted), f"score {record.name}")
         prediction = project.result(record.name, "predicted")
         if isinstance(prediction, Prediction):
+            kept_off = [r.box for r in drawn if r.image == record.name]
             try:
-                regions = _of_image(project, record, prediction, strategy, asking, wanted)
+                regions = _of_image(project, record, prediction, strategy, asking, wanted, kept_off)
                 asked_all &= regions is None
                 found += regions or []
             except CannotFeed as reason:
@@ -121,7 +135,15 @@ def rank(
     if not best:
         raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
     chosen = _diverse(project, best, count, features if asking.diverse else None)
-    return Batch(tuple(chosen), tuple(notes))
+    return Batch((*chosen, *drawn), tuple(notes))
+
+
+def _drawn(project: Project, count: int, images: int, reach: int) -> tuple[Region, ...]:
+    """Regions drawn at random, spread evenly over the images; whether anything is known there does not matter."""
+    if not count:
+        return ()
+    asking = Asking(RANDOM, reach=reach, cost=False, diverse=False, most=math.ceil(count / images))
+    return rank(project, count, asking).regions
 
 
 def next_regions(
@@ -243,10 +265,17 @@ class _Cells:
 
 
 def _of_image(
-    project: Project, record: ImageRecord, prediction: Prediction, strategy: Any, asking: Asking, count: int
+    project: Project,
+    record: ImageRecord,
+    prediction: Prediction,
+    strategy: Any,
+    asking: Asking,
+    count: int,
+    kept_off: Sequence[Box4],
 ) -> list[Region] | None:
     """The best regions of one image, at most ``count``; None where everything is labelled or was asked."""
-    cells = _cells(project, record, prediction, asking)
+    kept_off = [*kept_off, *(r.box for r in project.regions(None, record.name))]
+    cells = _cells(project, record, prediction, asking, kept_off)
     if cells.taken.all():
         return None
     reach = cell_reach(record.shape, asking.reach, prediction.stride)
@@ -264,7 +293,7 @@ def _of_image(
     open_here = box_sum(cells.open_share, half) / window_sizes((scores.shape[0], scores.shape[1]), half)
     if asking.cost:
         by = by / np.maximum(open_here, 0.25)
-    taken = _kept_off(project, record, cells, suppress - half) | (open_here < _LEAST_OPEN)
+    taken = _around(kept_off, cells, suppress - half) | (open_here < _LEAST_OPEN)
     if not (by[~taken] > 0).any():
         even, by = True, maps.uncertainty
     regions: list[Region] = []
@@ -283,34 +312,35 @@ def cell_reach(shape: tuple[int, int], reach: int, stride: int) -> int:
     return max(1, round(pixels / stride))
 
 
-def _cells(project: Project, record: ImageRecord, prediction: Prediction, asking: Asking) -> _Cells:
+def _cells(
+    project: Project, record: ImageRecord, prediction: Prediction, asking: Asking, kept_off: Sequence[Box4]
+) -> _Cells:
     stride = prediction.stride
     p = prediction.probabilities.astype(np.float32)
     nodata = p.sum(0) == 0
     seed = _known(project, record) if record.labels_digest else np.zeros(record.shape, np.uint16)
     known = _means((seed > 0).astype(np.float32), stride)
     taken = nodata | (known >= 1)
-    _cover(taken, project, record, stride, 0)
+    _cover(taken, kept_off, stride, 0)
     if asking.cost and (seed > 0).any():
         shares = np.stack([_means((seed == k).astype(np.float32), stride) for k in range(1, len(p) + 1)])
         p = (shares + (1 - known) * p).astype(np.float32)
     return _Cells(p, np.where(nodata, 0.0, 1.0 - known), taken, stride)
 
 
-def _kept_off(project: Project, record: ImageRecord, cells: _Cells, margin: int) -> NDArray[np.bool_]:
-    """What is taken, and so many cells around regions that were asked before, so that no window overlaps theirs.
+def _around(boxes: Sequence[Box4], cells: _Cells, margin: int) -> NDArray[np.bool_]:
+    """What is taken, and so many cells around regions that are or were asked, so that no window overlaps theirs.
 
     Where that leaves nothing, the regions alone are kept off.
     """
     wide = cells.taken.copy()
-    _cover(wide, project, record, cells.stride, margin)
+    _cover(wide, boxes, cells.stride, margin)
     return cells.taken if wide.all() else wide
 
 
-def _cover(cells: NDArray[np.bool_], project: Project, record: ImageRecord, stride: int, margin: int) -> None:
-    """Set the cells of every region of an image that was ever asked, and so many around it."""
-    for region in project.regions(None, record.name):
-        y0, x0, y1, x1 = region.box
+def _cover(cells: NDArray[np.bool_], boxes: Sequence[Box4], stride: int, margin: int) -> None:
+    """Set the cells of boxes, and so many around them."""
+    for y0, x0, y1, x1 in boxes:
         rows = slice(max(0, y0 // stride - margin), -(-y1 // stride) + margin)
         cells[rows, max(0, x0 // stride - margin) : -(-x1 // stride) + margin] = True
 
@@ -352,7 +382,8 @@ def _region(
     likely = tuple(int(k) + 1 for k in order)
     mixed, unsure = float(maps.impurity[at]), float(maps.uncertainty[at])
     names = [f"{project.classes[k].name} ({mean[k - 1]:.0%})" for k in likely]
-    why = f"hesitates between {' and '.join(names)}; impurity {mixed:.2f}, uncertainty {unsure:.2f}"
+    chance = "drawn at random; " if strategy == RANDOM else ""
+    why = f"{chance}hesitates between {' and '.join(names)}; impurity {mixed:.2f}, uncertainty {unsure:.2f}"
     return Region(name, box, float(score), mixed, unsure, likely, why, strategy)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
@@ -22,12 +24,13 @@ _PIXELS_AT_ONCE = 4 << 20  # images that go through the encoder together have no
 class DenseFeatures:
     """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels.
 
-    An encoder with ``faster_than_disk = True`` is computed again rather than read back.
+    An encoder with ``faster_than_disk = True`` is computed again rather than read back. Features are forgotten with
+    the object, but within :func:`remembered`.
     """
 
     def __init__(self, choice: Choice, context: Context, cache: Cache) -> None:
         self.encoder = LazyEncoder(choice, context)
-        self._signature, self._cache, self._recent = choice.signature, cache, _Recent()
+        self._signature, self._cache, self._recent = choice.signature, cache, _shared.get() or _Recent()
 
     def __call__(self, image: Image) -> Features:
         return next(self.several([image]))
@@ -136,3 +139,19 @@ class _Recent:
             self._held[key] = arrays
             while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
                 del self._held[next(iter(self._held))]
+
+
+_shared: ContextVar[_Recent | None] = ContextVar("features that all stages share", default=None)
+
+
+@contextmanager
+def remembered(limit: int = 4 << 30) -> Iterator[None]:
+    """Features stay in memory from one stage to the next, up to so many bytes: for many short runs on the same images.
+
+    For what begins in the same thread only.
+    """
+    token = _shared.set(_Recent(limit))
+    try:
+        yield
+    finally:
+        _shared.reset(token)

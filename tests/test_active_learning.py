@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,25 @@ def test_windows_of_a_batch_do_not_overlap(project):
             if r.image == name:
                 painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
         assert painted.max() == 1
+
+
+def test_a_share_of_a_batch_is_drawn_at_random_and_comes_last(project):
+    asking = Asking(reach=2, diverse=False, explore=0.3)
+    found = rank(project, 12, asking).regions
+    assert [r.strategy for r in found] == ["ripu"] * 9 + ["random"] * 3
+    assert sorted(r.image for r in found[9:]) == ["0.png", "1.png", "2.png"]  # spread evenly
+    assert all(r.why.startswith("drawn at random; ") for r in found[9:])
+    assert found == rank(project, 12, asking).regions
+    for name in {r.image for r in found}:
+        painted = np.zeros(SHAPE, int)
+        for r in found:
+            if r.image == name:
+                painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
+        assert painted.max() == 1
+    assert {r.strategy for r in rank(project, 3, asking).regions} == {"ripu"}  # rounded down
+    assert len(rank(project, 12, replace(asking, strategy="random")).regions) == 12
+    with pytest.raises(UsageError, match="share of regions drawn at random"):
+        Asking(explore=1.5)
 
 
 @pytest.mark.parametrize("answered", ["accept", "skip", None])

@@ -35,6 +35,12 @@ def add_commands(commands: Any) -> None:
     simulate.add_argument(
         "--reach", type=int, default=0, metavar="PIXELS", help="half side of a region (default: a 128th of the image)"
     )
+    simulate.add_argument(
+        "--explore",
+        type=float,
+        metavar="SHARE",
+        help="of each batch that every strategy draws at random (default: 0.3)",
+    )
     simulate.add_argument("--segmenter", default="frozen", metavar="NAME", help="default: frozen")
     simulate.add_argument("--steps", type=int, default=600, metavar="N", help="of each refit (default: 600)")
     simulate.add_argument("--param", action="append", metavar="training.PARAMETER=VALUE")
@@ -64,6 +70,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             with_values(training, params.get("training", {})),
             _test_names(project, arguments.test),
             arguments.reach,
+            Play.explore if arguments.explore is None else arguments.explore,
         )
         rows = simulate(
             project, arguments.oracle, play, device=arguments.device, progress=options.progress_bar(arguments.json)

@@ -83,6 +83,9 @@ def _add_next(commands: Any) -> None:
     )
     following.add_argument("--reach", type=int, default=0, metavar="PIXELS", help="half side of a region")
     following.add_argument("--plain", action="store_true", help="scores alone: no diversity, no regard to labels in it")
+    following.add_argument(
+        "--explore", type=float, default=0.0, metavar="SHARE", help="of the regions drawn at random (default: none)"
+    )
     following.add_argument("--whole", action="store_true", help="whole images in place of regions, the worst first")
     following.add_argument("--renew", action="store_true", help="forget the open ones and rank anew")
     following.add_argument(
@@ -209,6 +212,7 @@ def _next(arguments: argparse.Namespace) -> int:
         arguments.reach,
         cost=not arguments.plain,
         diverse=not arguments.plain,
+        explore=arguments.explore,
     )
     if arguments.regions < 1:
         raise UsageError("--regions must be at least 1")

@@ -87,7 +87,7 @@ class RegionQueue:
         if not has_segmenter(project.folder):
             session.told.emit(_TRAIN)
             return
-        asking = Asking(self.strategy)
+        asking = Asking(self.strategy, explore=active_learning.EXPLORE)
 
         def work(job: Job[Any]) -> Any:
             from napari_wsss.prediction import predict

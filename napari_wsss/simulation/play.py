@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_wsss.active_learning import Asking, NothingTold, rank
+from napari_wsss.active_learning import EXPLORE, RANDOM, Asking, NothingTold, cell_reach, rank
+from napari_wsss.dense_features import remembered
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
@@ -51,6 +53,7 @@ class Play:
     training : of each refit; ``frozen`` by default
     test : names of images that are never asked about and that every round is scored on; None = three tenths
     reach : half side of a region in image pixels; 0 = a 128th of the longer side, a quarter of what a person is asked
+    explore : share of each batch that every strategy draws at random
     """
 
     strategies: Sequence[str] = ("ripu", "entropy", "random")
@@ -61,8 +64,10 @@ class Play:
     training: Training = REFIT
     test: Sequence[str] | None = None
     reach: int = 0
+    explore: float = EXPLORE
 
     def __post_init__(self) -> None:
+        Asking(explore=self.explore)  # says what is wrong with it
         if not 0 < self.budget <= 1 or self.rounds < 1 or self.seeds < 1 or not self.strategies:
             raise UsageError("simulate: a budget in (0, 1], at least one round, seed and strategy are needed")
 
@@ -111,8 +116,9 @@ def simulate(
         progress(done, len(units), f"{strategy}, seed {seed}")
         file = folder / f"{strategy}-{seed}.json"
         if not file.is_file():
-            game = _Game(project, known, play, strategy, seed, pool, test, device, folder)
-            game.save(file, list(game.rows()))
+            with remembered():
+                game = _Game(project, known, play, strategy, seed, pool, test, device, folder)
+                game.save(file, list(game.rows()))
         rows += [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
     progress(len(units), len(units), "simulate")
     return rows
@@ -220,14 +226,16 @@ class _Game:
         self.oracle.count(name, compile_target(labels, scratch.classes, record.shape, point_radius=radius).seed)
 
     def _ask(self, scratch: Project, number: int) -> None:
-        """Ask until this round's part of the budget is spent."""
+        """Ask until this round's part of the budget is spent, but for less than a region."""
         allowance = self.play.budget * self.total * number / self.play.rounds
-        while self.oracle.pixels < allowance:
-            each = self._pixels_of_a_region()
-            count = max(1, int((allowance - self.oracle.pixels) / each))
+        each = self._pixels_of_a_region(scratch)
+        while self.oracle.pixels + each <= allowance:
+            count = int((allowance - self.oracle.pixels) / each)
             before = self.oracle.pixels
             most = math.ceil(count / len(self.oracle.names))  # an even share, as the published method asks
-            asking = Asking(self.strategy, reach=self.reach, cost=False, diverse=False, most=most)
+            asking = Asking(
+                self.strategy, reach=self.reach, cost=False, diverse=False, most=most, explore=self.play.explore
+            )
             found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
@@ -239,27 +247,38 @@ class _Game:
         try:
             return rank(scratch, count, asking).regions
         except NothingTold:
-            return rank(scratch, count, replace(asking, strategy="random")).regions
+            return rank(scratch, count, replace(asking, strategy=RANDOM)).regions
 
-    def _pixels_of_a_region(self) -> int:
-        return 1 if self.play.labels == "points" else (2 * self.reach + 1) ** 2
+    def _pixels_of_a_region(self, scratch: Project) -> int:
+        """Of the first image: regions are whole cells of its prediction."""
+        prediction = scratch.result(next(iter(self.oracle.names)), "predicted")
+        if self.play.labels == "points" or not isinstance(prediction, Prediction):
+            return 1
+        half = cell_reach(prediction.labels.shape, self.reach, prediction.stride)
+        return ((2 * half + 1) * prediction.stride) ** 2
 
     def _answer(self, scratch: Project, found: Sequence[Region], allowance: float) -> None:
-        by_image: dict[str, list[Region]] = {}
+        """Answer regions in their order; one that might cost more than what is left of the round is left out."""
+        answered: dict[str, NDArray[np.uint16]] = {}
         for region in found:
-            by_image.setdefault(region.image, []).append(region)
-        for name, regions in by_image.items():
-            accepted = scratch.accepted(name)
-            labels = np.zeros(scratch.record(name).shape, np.uint16) if accepted is None else accepted.labels.copy()
-            for region in regions:
-                if self.oracle.pixels >= allowance:
-                    break
-                y0, x0, y1, x1 = region.box
-                said = self.oracle.answer(region, self.play.labels)
-                part = labels[y0:y1, x0:x1]
-                part[:] = np.where(part > 0, part, said)
-                self.oracle.count(name, labels)
+            labels = answered.get(region.image)
+            if labels is None:
+                labels = self._labels_of(scratch, region.image)
+            y0, x0, y1, x1 = region.box
+            part = labels[y0:y1, x0:x1]
+            most = 1 if self.play.labels == "points" else int((part == 0).sum())
+            if self.oracle.pixels + most > allowance:
+                continue
+            said = self.oracle.answer(region, self.play.labels)
+            part[:] = np.where(part > 0, part, said)
+            self.oracle.count(region.image, labels)
+            answered[region.image] = labels
+        for name, labels in answered.items():
             scratch.edit_mask(name, (0, 0, *labels.shape), labels, _BY)
+
+    def _labels_of(self, scratch: Project, name: str) -> NDArray[np.uint16]:
+        accepted = scratch.accepted(name)
+        return np.zeros(scratch.record(name).shape, np.uint16) if accepted is None else accepted.labels.copy()
 
     def _row(self, scratch: Project, number: int) -> Row:
         began = time.monotonic()
