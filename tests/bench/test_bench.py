@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_wsss import bench
-from napari_wsss.bench import _rows, agmm, filters, noop, pause, tile, write
+from napari_wsss.bench import Setting, _rows, agmm, filters, noop, pause, tile, write
 from napari_wsss.bench._drawn import textured_image
 from napari_wsss.bench._timing import best_of, environment, job
 from napari_wsss.cli import main
@@ -112,6 +112,19 @@ def test_writing_beside_another_process_loses_nothing(monkeypatch, capsys):
     rows = {row["what"]: row for row in found["rows"] if row["method"] == "ours"}
     assert rows["labels_lost"]["value"] == 0
     assert rows["write_p95"]["ratio"] == pytest.approx(50 / rows["write_p95"]["value"])
+
+
+def test_regions_of_many_tiles_are_ranked_within_a_limit(monkeypatch):
+    from napari_wsss.bench import next as ranking
+
+    monkeypatch.setattr(ranking, "TILES", 3)
+    monkeypatch.setattr(ranking, "SIDE", 128)
+    rows = list(ranking.measure(Setting(threads=1)))
+    assert [(r.what, r.unit, r.reference) for r in rows] == [
+        ("regions.1_threads", "s", 60.0),
+        ("scores.1_threads", "s", 60.0),
+    ]
+    assert rows[0].value > rows[1].value > 0  # a diverse batch needs features as well
 
 
 def test_the_project_of_noop_is_up_to_date(tmp_path, monkeypatch):
