@@ -19,6 +19,7 @@ from napari_wsss.types import Features, Image, digest
 Arrays = dict[str, NDArray[Any]]
 
 _PIXELS_AT_ONCE = 4 << 20  # images that go through the encoder together have no more, so that their features fit memory
+_LIMIT = 2 << 30  # bytes of features in memory
 
 
 class DenseFeatures:
@@ -123,7 +124,7 @@ class LazyEncoder:
 class _Recent:
     """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice."""
 
-    def __init__(self, limit: int = 2 << 30) -> None:
+    def __init__(self, limit: int = _LIMIT) -> None:
         self._limit, self._held, self._lock = limit, dict[str, Arrays](), Lock()
 
     def get(self, key: str) -> Arrays | None:
@@ -145,7 +146,7 @@ _shared: ContextVar[_Recent | None] = ContextVar("features that all stages share
 
 
 @contextmanager
-def remembered(limit: int = 4 << 30) -> Iterator[None]:
+def remembered(limit: int = _LIMIT) -> Iterator[None]:
     """Features stay in memory from one stage to the next, up to so many bytes: for many short runs on the same images.
 
     For what begins in the same thread only.
