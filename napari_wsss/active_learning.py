@@ -75,8 +75,8 @@ class Asking:
     explore: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.explore <= 1:
-            raise UsageError("next: the share of regions drawn at random must lie in [0, 1]")
+        if not 0 <= self.explore < 1:
+            raise UsageError("next: the share of regions drawn at random must lie in [0, 1); for all, strategy random")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def rank(
     if not predicted:
         raise UsageError("no image is predicted yet; run `napari-wsss train` and `napari-wsss predict` first")
     by_chance = 0 if asking.strategy == RANDOM else int(asking.explore * count)
-    drawn = _drawn(project, by_chance, len(predicted), asking.reach)
+    drawn = _drawn(project, by_chance, len(predicted), asking.reach, progress)
     count, most = count - len(drawn), asking.most - math.ceil(by_chance / len(predicted))
     wanted = min(count * _CANDIDATES, max(1, most) if asking.most else count * _CANDIDATES)
     found: list[Region] = []
@@ -132,18 +132,20 @@ def rank(
                 notes.append(str(reason))
     progress(len(predicted), len(predicted), "score")
     best = heapq.nsmallest(len(found), found, key=lambda r: (-r.score, -r.uncertainty, r.image, r.box))
+    if not best and asked_all and drawn:  # these were the last places
+        return Batch(drawn, tuple(notes))
     if not best:
         raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
     chosen = _diverse(project, best, count, features if asking.diverse else None)
     return Batch((*chosen, *drawn), tuple(notes))
 
 
-def _drawn(project: Project, count: int, images: int, reach: int) -> tuple[Region, ...]:
+def _drawn(project: Project, count: int, images: int, reach: int, progress: Progress) -> tuple[Region, ...]:
     """Regions drawn at random, spread evenly over the images; whether anything is known there does not matter."""
     if not count:
         return ()
     asking = Asking(RANDOM, reach=reach, cost=False, diverse=False, most=math.ceil(count / images))
-    return rank(project, count, asking).regions
+    return rank(project, count, asking, progress=progress).regions
 
 
 def next_regions(

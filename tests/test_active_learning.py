@@ -26,6 +26,14 @@ def halves(border: int, best: float = 0.8) -> Prediction:
     return Prediction((p.argmax(0) + 1).astype(np.uint16), p)
 
 
+def overlapping(regions) -> bool:
+    """Whether any two regions of an image share a pixel."""
+    painted = {r.image: np.zeros(SHAPE, int) for r in regions}
+    for r in regions:
+        painted[r.image][r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
+    return any(p.max() > 1 for p in painted.values())
+
+
 @pytest.fixture
 def project(tmp_path):
     draw(tmp_path / "images", 3)
@@ -64,12 +72,7 @@ def test_a_plane_that_was_predicted_says_where_to_ask(project, strategy):
 
 def test_windows_of_a_batch_do_not_overlap(project):
     found = rank(project, 60, Asking(reach=2, diverse=False)).regions
-    for name in {r.image for r in found}:
-        painted = np.zeros(SHAPE, int)
-        for r in found:
-            if r.image == name:
-                painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
-        assert painted.max() == 1
+    assert not overlapping(found)
 
 
 def test_a_share_of_a_batch_is_drawn_at_random_and_comes_last(project):
@@ -79,16 +82,21 @@ def test_a_share_of_a_batch_is_drawn_at_random_and_comes_last(project):
     assert sorted(r.image for r in found[9:]) == ["0.png", "1.png", "2.png"]  # spread evenly
     assert all(r.why.startswith("drawn at random; ") for r in found[9:])
     assert found == rank(project, 12, asking).regions
-    for name in {r.image for r in found}:
-        painted = np.zeros(SHAPE, int)
-        for r in found:
-            if r.image == name:
-                painted[r.box[0] : r.box[2], r.box[1] : r.box[3]] += 1
-        assert painted.max() == 1
+    assert not overlapping(found)
     assert {r.strategy for r in rank(project, 3, asking).regions} == {"ripu"}  # rounded down
     assert len(rank(project, 12, replace(asking, strategy="random")).regions) == 12
     with pytest.raises(UsageError, match="share of regions drawn at random"):
-        Asking(explore=1.5)
+        Asking(explore=1.0)
+
+
+def test_the_last_places_are_asked_even_if_they_are_drawn_at_random(project):
+    mask = np.ones(SHAPE, np.uint16)
+    mask[0, :2] = 0  # every window that is worth asking covers both
+    project.accept("0.png", Mask(mask), BY)
+    for name in ("1.png", "2.png"):
+        project.accept(name, Mask(np.ones(SHAPE, np.uint16)), BY)
+    asking = Asking(reach=2, diverse=False, explore=0.5)
+    assert [(r.image, r.strategy) for r in rank(project, 2, asking).regions] == [("0.png", "random")]
 
 
 @pytest.mark.parametrize("answered", ["accept", "skip", None])
