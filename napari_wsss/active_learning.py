@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from napari_wsss import __version__
 from napari_wsss.acceptance import by_person, now
 from napari_wsss.choices import DEFAULT_ENCODER, Choice
 from napari_wsss.dense_features import DenseFeatures
+from napari_wsss.diversity import CANDIDATES, diverse, first_of
 from napari_wsss.errors import CannotFeed, UsageError
 from napari_wsss.models.doubt import box_sum, is_even, pick, region_scores, window_sizes
 from napari_wsss.project import ImageRecord, Project
@@ -41,8 +42,6 @@ DEFAULT, RANDOM = "ripu", "random"
 EXPLORE = 0.3
 """Share of regions drawn at random, for labelling in earnest: a model that was only ever told about the places that it
 doubts, the borders of things, forgets what their inside looks like and does not doubt it."""
-_ALIKE = 0.95  # cosine of features of two regions of one batch
-_CANDIDATES = 4  # times as many as asked, at least, from which a diverse batch is chosen
 _LEAST_OPEN = 0.1  # share of a region that must be open
 _NOTHING = "the predictions tell no place from another (constant probabilities); train the segmenter first"
 _FINISHED = "nothing is left to ask: every pixel of the predicted images is labelled or was asked about"
@@ -61,7 +60,7 @@ class Asking:
     strategy : method of ``acquisition``; params : its parameters
     reach : half side of a region in image pixels; 0 = a 32nd of the longer side, at least 1
     cost : count what is labelled already: known pixels are certain, and half-labelled regions come first
-    diverse : leave out regions whose features are like those of a better one
+    diverse : choose regions whose features differ among those nearly as good; not of random ones
     most : regions of one image in a batch; 0 = any number
     explore : share of a batch that is drawn at random, rounded down; these come last
     """
@@ -114,8 +113,10 @@ def rank(
         raise UsageError("no image is predicted yet; run `napari-wsss train` and `napari-wsss predict` first")
     by_chance = 0 if asking.strategy == RANDOM else int(asking.explore * count)
     drawn = _drawn(project, by_chance, len(predicted), asking.reach, progress)
-    count, most = count - len(drawn), asking.most - math.ceil(by_chance / len(predicted))
-    wanted = min(count * _CANDIDATES, max(1, most) if asking.most else count * _CANDIDATES)
+    count -= len(drawn)
+    most = max(1, asking.most - math.ceil(by_chance / len(predicted))) if asking.most else 0
+    differ = features if asking.diverse and asking.strategy != RANDOM else None
+    wanted = (min(count, most) if most else count) * (CANDIDATES if differ else 1)
     found: list[Region] = []
     notes: list[str] = []
     asked_all = True
@@ -136,7 +137,7 @@ def rank(
         return Batch(drawn, tuple(notes))
     if not best:
         raise UsageError(notes[0]) if notes else UsageError(_FINISHED) if asked_all else NothingTold(_NOTHING)
-    chosen = _diverse(project, best, count, features if asking.diverse else None)
+    chosen = diverse(project, best, count, differ, most) if differ else first_of(best, count, most)
     return Batch((*chosen, *drawn), tuple(notes))
 
 
@@ -278,24 +279,26 @@ def _of_image(
     """The best regions of one image, at most ``count``; None where everything is labelled or was asked."""
     kept_off = [*kept_off, *(r.box for r in project.regions(None, record.name))]
     cells = _cells(project, record, prediction, asking, kept_off)
-    if cells.taken.all():
-        return None
     reach = cell_reach(record.shape, asking.reach, prediction.stride)
+    points = bool(getattr(strategy, "asks_pixels", False))
+    half = 0 if points else reach
+    rows, columns = cells.taken.shape
+    open_here = box_sum(cells.open_share, half) / window_sizes((rows, columns), half)
+    closed = cells.taken | (open_here < _LEAST_OPEN)
+    if closed.all():
+        return None
     planes = (prediction.disagreement, prediction.hardness)
     told = (None if plane is None else plane.astype(np.float32) for plane in planes)
     scores = strategy(Doubt(cells.p, record.name, reach, *told))
     maps = region_scores(cells.p, reach)
-    even = is_even(scores, ~cells.taken)  # e.g. no impure region is left
+    even = is_even(scores, ~closed)  # e.g. no impure region is left
     by = maps.uncertainty if even else scores
-    if is_even(by, ~cells.taken):
+    if is_even(by, ~closed) and np.count_nonzero(~closed) > 1:  # of the last place there is nothing to choose
         return []
-    points = bool(getattr(strategy, "asks_pixels", False))
-    half = 0 if points else reach
     suppress = getattr(getattr(strategy, "params", None), "around", reach) if points else 2 * reach
-    open_here = box_sum(cells.open_share, half) / window_sizes((scores.shape[0], scores.shape[1]), half)
     if asking.cost:
         by = by / np.maximum(open_here, 0.25)
-    taken = _around(kept_off, cells, suppress - half) | (open_here < _LEAST_OPEN)
+    taken = _around(kept_off, closed, cells.stride, suppress - half)
     if not (by[~taken] > 0).any():
         even, by = True, maps.uncertainty
     regions: list[Region] = []
@@ -330,14 +333,14 @@ def _cells(
     return _Cells(p, np.where(nodata, 0.0, 1.0 - known), taken, stride)
 
 
-def _around(boxes: Sequence[Box4], cells: _Cells, margin: int) -> NDArray[np.bool_]:
-    """What is taken, and so many cells around regions that are or were asked, so that no window overlaps theirs.
+def _around(boxes: Sequence[Box4], closed: NDArray[np.bool_], stride: int, margin: int) -> NDArray[np.bool_]:
+    """What is closed, and so many cells around regions that are or were asked, so that no window overlaps theirs.
 
     Where that leaves nothing, the regions alone are kept off.
     """
-    wide = cells.taken.copy()
-    _cover(wide, boxes, cells.stride, margin)
-    return cells.taken if wide.all() else wide
+    wide = closed.copy()
+    _cover(wide, boxes, stride, margin)
+    return closed if wide.all() else wide
 
 
 def _cover(cells: NDArray[np.bool_], boxes: Sequence[Box4], stride: int, margin: int) -> None:
@@ -387,47 +390,3 @@ def _region(
     chance = "drawn at random; " if strategy == RANDOM else ""
     why = f"{chance}hesitates between {' and '.join(names)}; impurity {mixed:.2f}, uncertainty {unsure:.2f}"
     return Region(name, box, float(score), mixed, unsure, likely, why, strategy)
-
-
-# --------------------------------------------------------------------------- a batch
-
-
-def _diverse(
-    project: Project, best: Sequence[Region], count: int, features: Callable[[Image], Features] | None
-) -> list[Region]:
-    """The first regions whose features are not like those of a better one; filled up with the others."""
-    if features is None or len(best) <= 1:
-        return list(best[:count])
-    candidates = list(best[: count * _CANDIDATES])
-    vectors = dict(_vectors(project, candidates, features))
-    middle = np.mean(list(vectors.values()), 0)
-    spread = np.std(list(vectors.values()), 0) + 1e-6
-    chosen: list[int] = []
-    for i in range(len(candidates)):
-        own = _unit((vectors[i] - middle) / spread)
-        if all(float(own @ _unit((vectors[j] - middle) / spread)) <= _ALIKE for j in chosen):
-            chosen.append(i)
-        if len(chosen) == count:
-            break
-    rest = [i for i in range(len(candidates)) if i not in chosen][: count - len(chosen)]
-    return [candidates[i] for i in sorted(chosen + rest)]
-
-
-def _unit(v: NDArray[np.float64]) -> NDArray[np.float64]:
-    return v / max(float(np.linalg.norm(v)), 1e-9)
-
-
-def _vectors(
-    project: Project, regions: Sequence[Region], features: Callable[[Image], Features]
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Mean features of each region; each image's features are computed once."""
-    by_image: dict[str, list[int]] = {}
-    for i, region in enumerate(regions):
-        by_image.setdefault(region.image, []).append(i)
-    for name, numbers in by_image.items():
-        found = features(project.image(name))
-        step = found.stride
-        for i in numbers:
-            y0, x0, y1, x1 = (int(v // step) for v in regions[i].box)
-            part = found.data[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-            yield i, part.reshape(len(part), -1).mean(1, dtype=np.float64)

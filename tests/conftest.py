@@ -21,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run long trials with their full counts")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes (``-n``, see .ci/test) one has all windows: two would take each other's keyboard."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group("window" if file.parts[0] == "gui" else file.as_posix()))
+
+
 @pytest.fixture
 def count(request: pytest.FixtureRequest):
     """``count(short, full)``: how many trials to run."""

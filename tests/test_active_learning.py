@@ -206,6 +206,21 @@ def test_a_half_labelled_region_asks_for_its_other_half(project):
     assert {r.image for r in plain} == {"1.png"}
 
 
+def test_the_only_place_left_is_asked_and_then_nothing(project):
+    for n in range(3):
+        mask = np.ones(SHAPE, np.uint16)
+        mask[30, 40] = n > 0
+        project.accept(f"{n}.png", Mask(mask), BY)
+    asking = Asking("ripu", {"form": "pixels", "around": "6"})
+    (last,) = next_regions(project, 5, asking).regions
+    assert (last.image, last.box) == ("0.png", (30, 40, 31, 41))
+    with pytest.raises(UsageError, match="nothing is left to ask"):
+        rank(project, 1, Asking(reach=4))  # of a window around it all but that pixel is known
+    answer(project, last.id, 2)
+    with pytest.raises(UsageError, match="nothing is left to ask"):
+        rank(project, 1, asking)
+
+
 def test_everything_labelled_leaves_nothing_to_ask(project):
     for n in range(3):
         project.accept(f"{n}.png", Mask(np.ones(SHAPE, np.uint16)), BY)
@@ -213,15 +228,33 @@ def test_everything_labelled_leaves_nothing_to_ask(project):
         rank(project, 3)
 
 
-def test_regions_that_look_alike_are_left_out(project):
-    def features(image) -> Features:
-        """All borders look the same but for one image."""
-        value = np.array([1.0, 0.0] if image.name == "0.png" else [0.0, 1.0], np.float32)
-        return Features(np.broadcast_to(value[:, None, None], (2, *SHAPE)).copy(), 1.0)
+def all_borders_alike_but_of_one_image(image) -> Features:
+    value = np.array([1.0, 0.0] if image.name == "0.png" else [0.0, 1.0], np.float32)
+    return Features(np.broadcast_to(value[:, None, None], (2, *SHAPE)).copy(), 1.0)
 
-    asking = Asking(reach=2, most=2)
+
+def test_regions_that_look_alike_are_left_out_if_another_is_nearly_as_good(project):
+    def images(asking):
+        return {r.image for r in rank(project, 2, asking, features=all_borders_alike_but_of_one_image).regions}
+
+    asking = Asking(reach=4)
     assert {r.image for r in rank(project, 2, asking).regions} == {"1.png"}
-    assert {r.image for r in rank(project, 2, asking, features=features).regions} == {"0.png", "1.png"}
+    assert images(asking) == {"1.png"}  # all borders of 0.png are too certain
+    project.put_result("0.png", "predicted", halves(20, 0.65), "k", MADE)
+    assert images(asking) == {"0.png", "1.png"}
+
+
+def test_regions_drawn_at_random_are_not_chosen_by_features(project):
+    asking = Asking("random", reach=2)
+    drawn = rank(project, 6, asking, features=all_borders_alike_but_of_one_image).regions
+    assert drawn == rank(project, 6, asking).regions
+
+
+def test_no_image_has_more_than_its_share_of_a_batch(project):
+    asking = Asking(reach=2, most=2)
+    for features in (None, all_borders_alike_but_of_one_image):
+        found = rank(project, 6, asking, features=features).regions
+        assert sorted(r.image for r in found) == ["0.png", "0.png", "1.png", "1.png", "2.png", "2.png"]
 
 
 def test_without_predictions_the_way_is_named(tmp_path):

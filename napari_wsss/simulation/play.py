@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_wsss.active_learning import EXPLORE, RANDOM, Asking, NothingTold, cell_reach, rank
+from napari_wsss.active_learning import EXPLORE, RANDOM, Asking, NothingTold, cell_reach, features_of, rank
 from napari_wsss.dense_features import remembered
 from napari_wsss.errors import UsageError
 from napari_wsss.evaluation import Case, TruthFolder, evaluate
@@ -233,9 +233,7 @@ class _Game:
             count = int((allowance - self.oracle.pixels) / each)
             before = self.oracle.pixels
             most = math.ceil(count / len(self.oracle.names))  # an even share, as the published method asks
-            asking = Asking(
-                self.strategy, reach=self.reach, cost=False, diverse=False, most=most, explore=self.play.explore
-            )
+            asking = Asking(self.strategy, reach=self.reach, cost=False, most=most, explore=self.play.explore)
             found = self._ranked(scratch, count, asking)
             scratch.add_regions(found, _BY)
             self._answer(scratch, found, allowance)
@@ -244,10 +242,11 @@ class _Game:
 
     def _ranked(self, scratch: Project, count: int, asking: Asking) -> Sequence[Region]:
         """What the strategy picks; at random where a learner that has seen a point a class answers one class only."""
+        features = features_of(scratch)
         try:
-            return rank(scratch, count, asking).regions
+            return rank(scratch, count, asking, features=features).regions
         except NothingTold:
-            return rank(scratch, count, replace(asking, strategy=RANDOM)).regions
+            return rank(scratch, count, replace(asking, strategy=RANDOM), features=features).regions
 
     def _pixels_of_a_region(self, scratch: Project) -> int:
         """Of the first image: regions are whole cells of its prediction."""
