@@ -20,6 +20,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _PIXELS_AT_ONCE = 4 << 20  # images that go through the encoder together have no more, so that their features fit memory
 _LIMIT = 2 << 30  # bytes of features in memory
+_REMEMBERED = 3 << 30
 
 
 class DenseFeatures:
@@ -122,10 +123,15 @@ class LazyEncoder:
 
 
 class _Recent:
-    """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice."""
+    """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice.
 
-    def __init__(self, limit: int = _LIMIT) -> None:
-        self._limit, self._held, self._lock = limit, dict[str, Arrays](), Lock()
+    With ``first`` those that came first: where all images are read in one order again and again and do not fit, the
+    last ones would always have pushed out the next.
+    """
+
+    def __init__(self, limit: int = _LIMIT, first: bool = False) -> None:
+        self._limit, self._first = limit, first
+        self._held, self._lock = dict[str, Arrays](), Lock()
 
     def get(self, key: str) -> Arrays | None:
         with self._lock:
@@ -139,19 +145,19 @@ class _Recent:
             self._held.pop(key, None)
             self._held[key] = arrays
             while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
-                del self._held[next(iter(self._held))]
+                del self._held[key if self._first else next(iter(self._held))]
 
 
 _shared: ContextVar[_Recent | None] = ContextVar("features that all stages share", default=None)
 
 
 @contextmanager
-def remembered(limit: int = _LIMIT) -> Iterator[None]:
+def remembered(limit: int = _REMEMBERED) -> Iterator[None]:
     """Features stay in memory from one stage to the next, up to so many bytes: for many short runs on the same images.
 
     For what begins in the same thread only.
     """
-    token = _shared.set(_Recent(limit))
+    token = _shared.set(_Recent(limit, first=True))
     try:
         yield
     finally:

@@ -55,8 +55,11 @@ def test_a_stage_forgets_its_features_unless_they_are_remembered(stage, encoded)
     assert encoded == ["0", "1", "0"]
 
 
-def test_what_is_remembered_is_bounded(stage, encoded):
-    with remembered(limit=1):
-        for n in (0, 1, 1, 0):
-            stage()(image(n))
-    assert encoded == ["0", "1", "0"]
+def test_what_is_remembered_is_bounded_and_of_a_round_that_does_not_fit_the_first_stay(stage, encoded):
+    each = stage()(image(0)).data.nbytes + 100
+    encoded.clear()
+    with remembered(limit=2 * each):
+        for _ in range(3):
+            for n in range(4):
+                stage()(image(n))
+    assert encoded == ["0", "1", "2", "3", "2", "3", "2", "3"]
