@@ -26,13 +26,15 @@ _REMEMBERED = 3 << 30
 class DenseFeatures:
     """Images to features. Kept at half precision, and rounded so when fresh too: the cache gives the same pixels.
 
-    An encoder with ``faster_than_disk = True`` is computed again rather than read back. Features are forgotten with
-    the object, but within :func:`remembered`.
+    An encoder with ``faster_than_disk = True`` is computed again rather than read back, and not rounded. Features are
+    forgotten with the object, but within :func:`remembered`, where all are rounded.
     """
 
     def __init__(self, choice: Choice, context: Context, cache: Cache) -> None:
         self.encoder = LazyEncoder(choice, context)
-        self._signature, self._cache, self._recent = choice.signature, cache, _shared.get() or _Recent()
+        self._signature, self._cache = choice.signature, cache
+        shared = _shared.get()
+        self._recent, self._halved = shared or _Recent(), shared is not None
 
     def __call__(self, image: Image) -> Features:
         return next(self.several([image]))
@@ -89,8 +91,9 @@ class DenseFeatures:
 
     def _kept(self, key: str, features: Features) -> Arrays:
         arrays: Arrays = {"data": features.data, "stride": np.array(features.stride)}
-        if not self._again:
+        if not self._again or self._halved:
             arrays["data"] = features.data.astype(np.float16)
+        if not self._again:
             self._cache.put(key, arrays)
         self._recent.put(key, arrays)
         return arrays

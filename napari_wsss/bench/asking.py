@@ -38,7 +38,7 @@ _LEARNER: Mapping[str, Mapping[str, Any]] = {"hardness": {"hardness": True}}
 """Settings of the learner that a strategy's score comes from."""
 ENCODER = "filters"
 WANTED = 0.95
-_PROTOCOL = 6  # counts up when the way of measuring changes: stored rows are then made anew
+_PROTOCOL = 7  # counts up when the way of measuring changes: stored rows are then made anew
 
 Found = Mapping[str, Summary]
 Plays = Mapping[tuple[str, int], Unit]

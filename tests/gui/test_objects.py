@@ -40,8 +40,10 @@ def number(person: Person, at: tuple[int, int]) -> int:
 
 
 def hover(person: Person, at: tuple[int, int]) -> None:
+    person.rest()  # what was unfolded may still push the canvas
     QTest.mouseMove(person.canvas, person.place(*at))
     person.rest()
+    assert person.binding.cursor() == at
 
 
 def test_objects_are_chosen_merged_and_split_with_the_mouse(labelled: Person):
