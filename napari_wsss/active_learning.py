@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from napari_wsss import __version__
 from napari_wsss.acceptance import by_person, now
 from napari_wsss.choices import DEFAULT_ENCODER, Choice
 from napari_wsss.dense_features import DenseFeatures
-from napari_wsss.diversity import CANDIDATES, diverse, first_of
+from napari_wsss.diversity import CANDIDATES, Means, diverse, first_of
 from napari_wsss.errors import CannotFeed, UsageError
 from napari_wsss.models.doubt import box_sum, is_even, pick, region_scores, window_sizes
 from napari_wsss.project import ImageRecord, Project
@@ -27,8 +27,6 @@ from napari_wsss.protocols import Acquisition, Context, Doubt
 from napari_wsss.types import (
     Answer,
     Box4,
-    Features,
-    Image,
     Labels,
     Prediction,
     Progress,
@@ -91,7 +89,7 @@ def rank(
     count: int,
     asking: Asking = Asking(),
     *,
-    features: Callable[[Image], Features] | None = None,
+    features: Means | None = None,
     progress: Progress = no_progress,
 ) -> Batch:
     """The regions most worth labelling, over all predicted images, then those drawn at random; records nothing.
@@ -155,7 +153,7 @@ def next_regions(
     asking: Asking = Asking(),
     *,
     renew: bool = False,
-    features: Callable[[Image], Features] | None = None,
+    features: Means | None = None,
     progress: Progress = no_progress,
 ) -> Batch:
     """The queue: regions that still wait for an answer in their old order, filled up to ``count`` and recorded.
@@ -233,11 +231,11 @@ def answer(project: Project, number: int, said: Literal["accept", "skip"] | int)
     return int((found.labels > 0).sum())
 
 
-def features_of(project: Project, progress: Progress = no_progress) -> Callable[[Image], Features]:
-    """Features by the project's encoder, which :func:`rank` compares regions by."""
+def features_of(project: Project, progress: Progress = no_progress) -> Means:
+    """Mean features by the project's encoder, which :func:`rank` compares regions by."""
     name = project.settings.encoder or DEFAULT_ENCODER
     choice = Choice("encoders", name, dict(project.settings.params.get(name, {})), "encoder")
-    return DenseFeatures(choice, Context(project.classes, progress=progress), project.cache)
+    return DenseFeatures(choice, Context(project.classes, progress=progress), project.cache).means
 
 
 def _known(project: Project, record: ImageRecord) -> Labels:

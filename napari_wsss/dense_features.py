@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_wsss.choices import Choice
 from napari_wsss.project import Cache
 from napari_wsss.protocols import Context, Encoder
-from napari_wsss.types import Features, Image, digest
+from napari_wsss.types import Box4, Features, Image, digest
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -45,12 +45,20 @@ class DenseFeatures:
         Images of one shape whose features are nowhere yet go through the encoder together where it has
         ``encode_batch``; each alone where it has not.
         """
+        for held in self._several(images):
+            yield Features(held["data"].astype(np.float32, copy=False), float(held["stride"]))
+
+    def means(self, image: Image, boxes: Sequence[Box4]) -> NDArray[np.float64]:
+        """Mean features (n, d) over half-open boxes (y0, x0, y1, x1) of image pixels, each over one token at least."""
+        (held,) = self._several([image])
+        return box_means(held["data"], float(held["stride"]), boxes)
+
+    def _several(self, images: Sequence[Image]) -> Iterator[Arrays]:
         ready: dict[int, Arrays] = {}
         for number in range(len(images)):
             if number not in ready:
                 ready |= self._with_alike(images, number, ready)
-            held = ready.pop(number)
-            yield Features(held["data"].astype(np.float32, copy=False), float(held["stride"]))
+            yield ready.pop(number)
 
     def _with_alike(self, images: Sequence[Image], first: int, ready: dict[int, Arrays]) -> dict[int, Arrays]:
         """The first of these images that is not ready, and if it must be computed, later ones along with it."""
@@ -103,6 +111,16 @@ class DenseFeatures:
         return bool(getattr(self.encoder, "faster_than_disk", False))
 
 
+def box_means(data: NDArray[Any], stride: float, boxes: Sequence[Box4]) -> NDArray[np.float64]:
+    """Mean features (n, d) of a map (d, h, w), of half or single precision, over boxes of image pixels."""
+    found = []
+    for box in boxes:
+        y0, x0, y1, x1 = (int(v // stride) for v in box)
+        part = data[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].astype(np.float32)
+        found.append(part.reshape(len(part), -1).mean(1, dtype=np.float64))
+    return np.stack(found)
+
+
 class LazyEncoder:
     """An encoder that is made when first used: a stage that needs no features loads no weights."""
 
@@ -128,27 +146,36 @@ class LazyEncoder:
 class _Recent:
     """The features used last, in memory, bounded in bytes: fitting and predicting read each image twice.
 
-    With ``first`` those that came first: where all images are read in one order again and again and do not fit, the
-    last ones would always have pushed out the next.
+    With ``first`` those that came first in a round: where all images are read in one order again and again and do not
+    fit, the last ones would always have pushed out the next.
     """
 
     def __init__(self, limit: int = _LIMIT, first: bool = False) -> None:
-        self._limit, self._first = limit, first
-        self._held, self._lock = dict[str, Arrays](), Lock()
+        self._limit, self._first, self._round = limit, first, 0
+        self._held, self._lock = dict[str, tuple[Arrays, int]](), Lock()  # used last comes last
+
+    def begin_round(self) -> None:
+        """What nobody uses from now on makes room."""
+        self._round += 1
 
     def get(self, key: str) -> Arrays | None:
         with self._lock:
             held = self._held.pop(key, None)
-            if held is not None:
-                self._held[key] = held
-        return held
+            if held is None:
+                return None
+            self._held[key] = held[0], self._round
+            return held[0]
 
     def put(self, key: str, arrays: Arrays) -> None:
         with self._lock:
             self._held.pop(key, None)
-            self._held[key] = arrays
-            while len(self._held) > 1 and sum(a.nbytes for h in self._held.values() for a in h.values()) > self._limit:
-                del self._held[key if self._first else next(iter(self._held))]
+            self._held[key] = arrays, self._round
+            while len(self._held) > 1 and self._size() > self._limit:
+                oldest = next(iter(self._held))
+                del self._held[key if self._first and self._held[oldest][1] == self._round else oldest]
+
+    def _size(self) -> int:
+        return sum(a.nbytes for arrays, _ in self._held.values() for a in arrays.values())
 
 
 _shared: ContextVar[_Recent | None] = ContextVar("features that all stages share", default=None)
@@ -158,8 +185,14 @@ _shared: ContextVar[_Recent | None] = ContextVar("features that all stages share
 def remembered(limit: int = _REMEMBERED) -> Iterator[None]:
     """Features stay in memory from one stage to the next, up to so many bytes: for many short runs on the same images.
 
-    For what begins in the same thread only.
+    For what begins in the same thread only. Within another it shares that one's memory, and begins a round: what it
+    does not use makes room.
     """
+    outer = _shared.get()
+    if outer is not None:
+        outer.begin_round()
+        yield
+        return
     token = _shared.set(_Recent(limit, first=True))
     try:
         yield

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_wsss.project import Project
-from napari_wsss.types import Features, Image, Region
+from napari_wsss.types import Box4, Image, Region
+
+Means = Callable[[Image, Sequence[Box4]], NDArray[np.float64]]
+"""Mean features (n, d) of an image over boxes."""
 
 CANDIDATES = 4
 """Times as many regions as are asked, at most, from which they are chosen."""
@@ -24,7 +27,7 @@ def diverse(
     project: Project,
     ranked: Sequence[Region],
     count: int,
-    features: Callable[[Image], Features],
+    features: Means,
     most: int = 0,
 ) -> list[Region]:
     """The first region, then again and again the one whose features are farthest from those chosen; in ranked order.
@@ -33,8 +36,8 @@ def diverse(
     ----------
     ranked : sequence of Region
         Best first. Those that score less than half of what the last one does that rank alone would ask are left out.
-    features : callable
-        Of an image; a region's are their mean over it, in units of their spread among the candidates.
+    features : Means
+        What tells regions apart, in units of its spread among the candidates.
     most : int
         Regions of one image; 0 = any number.
     """
@@ -74,16 +77,13 @@ def first_of(ranked: Sequence[Region], count: int, most: int = 0) -> list[Region
     return chosen
 
 
-def _vectors(project: Project, regions: Sequence[Region], features: Callable[[Image], Features]) -> NDArray[np.float64]:
+def _vectors(project: Project, regions: Sequence[Region], features: Means) -> NDArray[np.float64]:
     """Mean features of each region; each image's features are computed once."""
     by_image: dict[str, list[int]] = {}
     for i, region in enumerate(regions):
         by_image.setdefault(region.image, []).append(i)
     found: dict[int, NDArray[np.float64]] = {}
     for name, numbers in by_image.items():
-        dense = features(project.image(name))
-        for i in numbers:
-            y0, x0, y1, x1 = (int(v // dense.stride) for v in regions[i].box)
-            part = dense.data[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-            found[i] = part.reshape(len(part), -1).mean(1, dtype=np.float64)
+        means = features(project.image(name), [regions[i].box for i in numbers])
+        found |= dict(zip(numbers, means, strict=True))
     return np.stack([found[i] for i in range(len(regions))])

@@ -11,7 +11,7 @@ import pytest
 from napari_wsss.active_learning import Asking, answer, next_regions, rank
 from napari_wsss.errors import UsageError
 from napari_wsss.project import Project
-from napari_wsss.types import Features, Mask, Prediction, Provenance
+from napari_wsss.types import Mask, Prediction, Provenance
 from tests.toy_projects import BY, draw
 
 MADE = Provenance("method", "toy", "2026-11-20T10:00:00Z")
@@ -228,9 +228,8 @@ def test_everything_labelled_leaves_nothing_to_ask(project):
         rank(project, 3)
 
 
-def all_borders_alike_but_of_one_image(image) -> Features:
-    value = np.array([1.0, 0.0] if image.name == "0.png" else [0.0, 1.0], np.float32)
-    return Features(np.broadcast_to(value[:, None, None], (2, *SHAPE)).copy(), 1.0)
+def all_borders_alike_but_of_one_image(image, boxes) -> np.ndarray:
+    return np.tile([1.0, 0.0] if image.name == "0.png" else [0.0, 1.0], (len(boxes), 1))
 
 
 def test_regions_that_look_alike_are_left_out_if_another_is_nearly_as_good(project):

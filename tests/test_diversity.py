@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_wsss.dense_features import box_means
 from napari_wsss.diversity import CANDIDATES, diverse, first_of
-from napari_wsss.types import Features, Region
+from napari_wsss.types import Region
 
 SIDE = 12
 
@@ -36,13 +37,13 @@ def ranked(rng: np.random.Generator, number: int, images: int) -> list[Region]:
 
 
 def maps(rng: np.random.Generator, images: int):
-    planes = {f"{n}.png": Features(rng.normal(size=(3, SIDE, SIDE)).astype(np.float32), 1.0) for n in range(images)}
-    return planes.__getitem__
+    planes = {f"{n}.png": rng.normal(size=(3, SIDE, SIDE)).astype(np.float32) for n in range(images)}
+    return lambda image, boxes: box_means(planes[image], 1.0, boxes)
 
 
 def told(regions, features) -> np.ndarray:
     """Features of single pixels, in units of their spread."""
-    found = np.array([features(r.image).data[:, r.box[0], r.box[1]] for r in regions], float)
+    found = np.array([features(r.image, [r.box])[0] for r in regions], float)
     return (found - found.mean(0)) / (found.std(0) + 1e-6)
 
 
@@ -77,7 +78,7 @@ def test_of_two_that_are_the_same_one_is_asked_as_long_as_another_is_left():
     data[:, 0, 2], data[:, 0, 5] = (3, 0), (0, 4)  # the others are the same
 
     def chosen(count):
-        found = diverse(Pictures(), regions, count, lambda _: Features(data, 1.0))
+        found = diverse(Pictures(), regions, count, lambda _, boxes: box_means(data, 1.0, boxes))
         return [r.box[1] for r in found]
 
     assert chosen(2) == [0, 5]

@@ -21,6 +21,7 @@ from napari_wsss.bench._drawn import write_sets
 from napari_wsss.bench._learning import clock_of, weights_of
 from napari_wsss.bench._rows import Row, Setting, score
 from napari_wsss.bench._sets import ImageSet, read_set
+from napari_wsss.dense_features import remembered
 from napari_wsss.device import choose, described, torch_threads
 from napari_wsss.project import Project
 from napari_wsss.simulation import Play, simulate, summary
@@ -54,7 +55,11 @@ def measure(setting: Setting) -> Iterator[Row]:
         A set cannot be read or played.
     """
     every: dict[str, Found] = {}
-    with tempfile.TemporaryDirectory(prefix="napari-wsss-bench-") as scratch, torch_threads(setting.threads or 1):
+    with (
+        tempfile.TemporaryDirectory(prefix="napari-wsss-bench-") as scratch,
+        torch_threads(setting.threads or 1),
+        remembered(),  # from one play to the next: a set's are played one after the other
+    ):
         sets = setting.sets or write_sets(Path(scratch), tests=2)
         plays = [_plays(path, (*MAIN, *others()) if n < 2 else MAIN, setting) for n, path in enumerate(sets)]
         deal = Dealer("asking", setting, sum(len(of) for _, of in plays))

@@ -131,9 +131,7 @@ class Pooled:
         k = len(self.context.classes)
         if image.is_flat:
             return _only_given(target.seed, image.valid, k)
-        features = self._with_position(sample)
-        if not state["position"][0]:
-            features = features[:-PLANES]
+        features = self._with_position(sample) if state["position"][0] else self._plain(sample)
         p = probabilities(from_state(state, self.device), features)
         if p.shape[-2:] != image.shape:
             p = F.interpolate(p[None], image.shape, mode="bilinear", align_corners=False)[0]
@@ -231,9 +229,12 @@ class Pooled:
 
     def _with_position(self, sample: Sample) -> Tensor:
         """Features (d + 3, h, w): the encoder's, then where each token lies in the image."""
-        data = torch.as_tensor(np.asarray(sample.features.data, np.float32), device=self.device)
+        data = self._plain(sample)
         h, w = data.shape[-2:]
         return torch.cat([data, torch.as_tensor(places((h, w), (0, 0, h, w)), device=self.device)])
+
+    def _plain(self, sample: Sample) -> Tensor:
+        return torch.as_tensor(np.asarray(sample.features.data, np.float32), device=self.device)
 
     def _credible(self, pixels: LabelledPixels, n: int, size: str) -> LabelledPixels:
         """Without guessed background that looks like an object: a clicked nucleus has neighbours that nobody clicked.

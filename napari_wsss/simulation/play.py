@@ -112,14 +112,14 @@ def simulate(
     rows: list[Row] = []
     if units is None:
         units = [(s, n) for n in range(play.seeds) for s in (CEILING, *play.strategies)]
-    for done, (strategy, seed) in enumerate(units):
-        progress(done, len(units), f"{strategy}, seed {seed}")
-        file = folder / f"{strategy}-{seed}.json"
-        if not file.is_file():
-            with remembered():
+    with remembered():
+        for done, (strategy, seed) in enumerate(units):
+            progress(done, len(units), f"{strategy}, seed {seed}")
+            file = folder / f"{strategy}-{seed}.json"
+            if not file.is_file():
                 game = _Game(project, known, play, strategy, seed, pool, test, device, folder)
                 game.save(file, list(game.rows()))
-        rows += [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+            rows += [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
     progress(len(units), len(units), "simulate")
     return rows
 

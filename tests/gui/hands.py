@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import QCoreApplication, QEvent, QPoint, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -99,20 +100,30 @@ class Person:
         assert (at < size).all(), "that pixel is not in sight"
         return QPoint(round(at[1]), round(at[0]))
 
-    def click(self, y: float, x: float, button=LEFT, keys=Qt.KeyboardModifier.NoModifier) -> None:
-        QTest.mouseMove(self.canvas, self.place(y, x))
+    def move(self, place: QPoint, held=Qt.MouseButton.NoButton) -> None:
+        """The pointer to a place of the canvas.
+
+        ``QTest.mouseMove`` would move the display's one pointer: where it was there already, or where another window
+        lies on top, no event came of that.
+        """
+        at, everywhere = QPointF(place), QPointF(self.canvas.mapToGlobal(place))
+        keys = Qt.KeyboardModifier.NoModifier
+        event = QMouseEvent(QEvent.Type.MouseMove, at, everywhere, Qt.MouseButton.NoButton, held, keys)
+        QApplication.sendEvent(self.canvas, event)
         turn()
+
+    def click(self, y: float, x: float, button=LEFT, keys=Qt.KeyboardModifier.NoModifier) -> None:
+        self.move(self.place(y, x))
         QTest.mouseClick(self.canvas, button, keys, self.place(y, x))
         turn()
 
     def drag(self, *path: tuple[float, float]) -> None:
         places = [self.place(*p) for p in path]
-        QTest.mouseMove(self.canvas, places[0])
+        self.move(places[0])
         QTest.mousePress(self.canvas, LEFT, Qt.KeyboardModifier.NoModifier, places[0])
         for a, b in itertools.pairwise(places):
             for share in (0.25, 0.5, 0.75, 1.0):
-                QTest.mouseMove(self.canvas, a + (b - a) * share)
-                turn()
+                self.move(a + (b - a) * share, LEFT)
         QTest.mouseRelease(self.canvas, LEFT, Qt.KeyboardModifier.NoModifier, places[-1])
         turn()
 

@@ -381,18 +381,17 @@ def test_the_slider_moves_between_the_planes_of_a_projects_stack(person: Person,
 
 
 def test_the_object_under_the_mouse_is_outlined_if_wanted(person: Person, field):
-    from qtpy.QtTest import QTest
 
     person.viewer.add_image(field.pixels)
     person.opened()
     first, second = middles(field.truth)[:2]
     s = person.session
     person.wait(lambda: s.predicting._seen, "features there")
-    QTest.mouseMove(person.canvas, person.place(*second))
+    person.move(person.place(*second))
     person.rest()
     assert person.binding.shown_layer("preview") is None
     person.press(person.dock.tools.preview)
-    QTest.mouseMove(person.canvas, person.place(*first))
+    person.move(person.place(*first))
     person.wait(lambda: s.hovering.outline, "an outline")
     person.rest()
     lines = person.binding.layer("preview").data
@@ -407,7 +406,7 @@ def test_the_object_under_the_mouse_is_outlined_if_wanted(person: Person, field)
     assert s.proposal[first]
     person.key(Qt.Key.Key_Q)
     person.press(person.dock.tools.preview)
-    QTest.mouseMove(person.canvas, person.place(*second))
+    person.move(person.place(*second))
     person.rest()
     assert not s.hovering.outline
     assert s.project.records()[0].state == "new"

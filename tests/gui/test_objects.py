@@ -41,7 +41,7 @@ def number(person: Person, at: tuple[int, int]) -> int:
 
 def hover(person: Person, at: tuple[int, int]) -> None:
     person.rest()  # what was unfolded may still push the canvas
-    QTest.mouseMove(person.canvas, person.place(*at))
+    person.move(person.place(*at))
     person.rest()
     assert person.binding.cursor() == at
 

@@ -132,7 +132,7 @@ class Day:
 
     def hover(self) -> None:
         self.take("point")
-        QTest.mouseMove(self.person.canvas, self.person.place(*self.somewhere()))
+        self.person.move(self.person.place(*self.somewhere()))
 
     def run(self) -> None:
         button = self.person.dock.stages.run_image
