@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_wsss.label_models._dropout import Dropout
 from napari_wsss.types import Progress, State, no_progress
 
 _CHUNK = 1 << 16  # pixels predicted at once
@@ -100,16 +101,16 @@ class PixelHead(nn.Module):
         self, n_features: int, hidden: int, n_classes: int, dropout: float = 0.0, held_back: float = 0.0
     ) -> None:
         super().__init__()
-        self.hold_back = nn.Dropout(held_back)
+        self.hold_back = Dropout(held_back)
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
         self.layers = nn.Sequential(
             nn.Linear(n_features, hidden),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, n_classes),
         )
 
@@ -150,7 +151,7 @@ def _cumulative_share(pixels: LabelledPixels, n_classes: int, balance: float) ->
 def _optimise(
     head: PixelHead, x: Tensor, y: Tensor, running: Tensor, settings: HeadSettings, progress: Progress
 ) -> None:
-    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps)
     batch = min(settings.batch, 4 * len(y))
     for step in range(settings.steps):
