@@ -36,6 +36,14 @@ class Tiling:
 ONE_VIEW = Tiling()
 
 
+def from_probabilities(probabilities: Float, valid: Bool) -> Prediction:
+    """What is known of every pixel at once (K, h, w), kept as a segmenter's prediction is."""
+    stride = cell_of((valid.shape[0], valid.shape[1]))
+    p = np.where(valid, probabilities, np.float32(0))
+    labels = np.where(valid, p.argmax(0) + 1, 0).astype(np.uint16)
+    return Prediction(labels, np.stack(list(_cell_means(p, valid, stride))).astype(np.float16), stride)
+
+
 def predict_tiled(
     trained: Trained,
     shape: tuple[int, int],

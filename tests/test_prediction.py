@@ -17,7 +17,7 @@ from napari_wsss.models.placed import places
 from napari_wsss.prediction import predict, told_of
 from napari_wsss.prediction_files import split_names, write_masks
 from napari_wsss.project import Project
-from napari_wsss.tiled_prediction import Tiling, cell_of, predict_tiled, starts
+from napari_wsss.tiled_prediction import Tiling, cell_of, from_probabilities, predict_tiled, starts
 from napari_wsss.trained import Recipe, Trained, read_trained
 from napari_wsss.training.learner import with_checkpoint
 from napari_wsss.training.loop import train
@@ -85,6 +85,19 @@ def test_nodata_gets_no_class_and_enters_no_mean():
     assert found.probabilities[:, 60:140, 60:90].max() == 0
     assert np.allclose(found.probabilities[:, 50:150, 49].sum(0), 1, atol=1e-2)
     assert np.allclose(found.probabilities[1, 50:150, 101], 1, atol=1e-2)  # the one cell that holds both
+
+
+def test_what_is_known_of_every_pixel_is_kept_as_a_prediction_is():
+    values = np.random.default_rng(0).uniform(0, 1, (700, 500)).astype(np.float32)
+    valid = np.ones(values.shape, bool)
+    valid[100:301, 100:203] = False
+    found = from_probabilities(np.stack([1 - values, values]), valid)
+    assert found.stride == cell_of(values.shape) == 2
+    assert np.array_equal(found.labels, np.where(valid, 1 + (values > 0.5), 0))
+    cells = found.probabilities.astype(np.float32)
+    assert cells[:, 60:140, 60:90].max() == 0
+    assert np.allclose(cells[1, :50], values[:100].reshape(50, 2, 250, 2).mean((1, 3)), atol=1e-3)
+    assert np.allclose(cells[1, 50:150, 101], values[100:300, 203].reshape(100, 2).mean(1), atol=1e-3)
 
 
 def test_flipped_views_of_a_fair_network_agree():

@@ -1,7 +1,8 @@
 """Which regions to ask about: strategies beside random ones, with the annotator played from the truth.
 
-The learner is a light head on frozen features that are computed once. Finished plays are kept in ``asking.jsonl``, the
-projects with the features beside it. The first two sets are also played with the other strategies.
+The learner is a light head on frozen features that are computed once, or the label model alone. Finished plays are kept
+in ``asking.jsonl``, the projects with the features beside it. The first two sets are also played with the other
+strategies.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from napari_wsss.simulation import Play, simulate, summary
 from napari_wsss.simulation.curve import CEILING, Summary, between
 from napari_wsss.simulation.curve import Row as Round
 from napari_wsss.simulation.play import REFIT
+from napari_wsss.training import Training
 from napari_wsss.types import digest
 
 BUDGET, ROUNDS, SEEDS = 0.05, 5, 5
@@ -38,6 +40,8 @@ _NEEDS_VIEWS = "disagreement"  # plays predict one view
 _LEARNER: Mapping[str, Mapping[str, Any]] = {"hardness": {"hardness": True}}
 """Settings of the learner that a strategy's score comes from."""
 ENCODER = "filters"
+NOTHING = "none"
+"""In place of a segmenter: nothing is trained, the label model answers itself."""
 WANTED = 0.95
 _PROTOCOL = 7  # counts up when the way of measuring changes: stored rows are then made anew
 
@@ -61,7 +65,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         remembered(),  # from one play to the next: a set's are played one after the other
     ):
         sets = setting.sets or write_sets(Path(scratch), tests=2)
-        plays = [_plays(path, (*MAIN, *others()) if n < 2 else MAIN, setting) for n, path in enumerate(sets)]
+        more = others(trained=setting.segmenter != NOTHING)
+        plays = [_plays(path, (*MAIN, *more) if n < 2 else MAIN, setting) for n, path in enumerate(sets)]
         deal = Dealer("asking", setting, sum(len(of) for _, of in plays))
         if setting.shard is not None:
             deal(unit for _, _, unit in sorted(_ranked(plays), key=lambda one: one[:2]))
@@ -78,9 +83,10 @@ def measure(setting: Setting) -> Iterator[Row]:
         yield from _over_all(every)
 
 
-def others() -> tuple[str, ...]:
-    """The strategies that are played on two sets only."""
-    return tuple(name for name in registry.names("acquisition") if name not in (*MAIN, _NEEDS_VIEWS))
+def others(trained: bool = True) -> tuple[str, ...]:
+    """The strategies that are played on two sets only; without a training none that needs a head of its own."""
+    left_out = (*MAIN, _NEEDS_VIEWS, *(() if trained else _LEARNER))
+    return tuple(name for name in registry.names("acquisition") if name not in left_out)
 
 
 def _ranked(plays: Sequence[tuple[str, Plays]]) -> Iterator[tuple[int, int, Unit]]:
@@ -93,14 +99,7 @@ def _ranked(plays: Sequence[tuple[str, Plays]]) -> Iterator[tuple[int, int, Unit
 def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str, Plays]:
     """A set's name, and its plays; nothing is played yet."""
     train, test = read_set(path, "train"), read_set(path, "test")
-    training = replace(
-        REFIT,
-        segmenter=setting.segmenter or REFIT.segmenter,
-        encoder=setting.use.get("encoder", ENCODER),
-        minutes=setting.minutes or MINUTES,
-        clock=clock_of(setting.device),
-        threads=setting.threads or 1,
-    )
+    training = _training(setting)
     seeds = setting.seeds or SEEDS
     games = {
         strategy: Play(
@@ -109,12 +108,12 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
             BUDGET,
             ROUNDS,
             seeds,
-            replace(training, **_LEARNER.get(strategy, {})),
+            training and replace(training, **_LEARNER.get(strategy, {})),
         )
         for strategy in (CEILING, *strategies)
     }
     truth = sorted(p for p in (train.folder / "masks").iterdir() if p.stem in {i.stem for i in _images(train, test)})
-    words: list[str | bytes] = [str(_PROTOCOL), train.name, weights_of(training), *train.classes]
+    words: list[str | bytes] = [str(_PROTOCOL), train.name, weights_of(training) if training else "", *train.classes]
     words += [p.name for p in train.images] + ["test"] + [p.name for p in test.images]
     words += [p.read_bytes() for p in truth] + ([] if setting.device == "cpu" else [setting.device])
     return train.name, {
@@ -126,6 +125,20 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
         for seed in range(seeds)
         for strategy, play in games.items()
     }
+
+
+def _training(setting: Setting) -> Training | None:
+    """None where the label model answers itself."""
+    if setting.segmenter == NOTHING:
+        return None
+    return replace(
+        REFIT,
+        segmenter=setting.segmenter or REFIT.segmenter,
+        encoder=setting.use.get("encoder", ENCODER),
+        minutes=setting.minutes or MINUTES,
+        clock=clock_of(setting.device),
+        threads=setting.threads or 1,
+    )
 
 
 def _images(train: ImageSet, test: ImageSet) -> tuple[Path, ...]:
@@ -142,9 +155,14 @@ def _played(train: ImageSet, test: ImageSet, play: Play, seed: int, setting: Set
         play = replace(play, test=names)
         rounds = simulate(project, train.folder, play, units=[(strategy, seed)], device=setting.device)
     told = play.training
-    row = {"set": train.name, "strategy": strategy, "seed": seed, "minutes": told.minutes, "clock": told.clock}
-    row |= {"device": setting.device, "used": described(choose(setting.device)), "segmenter": told.segmenter}
-    return row | {"encoder": told.encoder, "weights": weights_of(told), "rounds": [asdict(r) for r in rounds]}
+    row: dict[str, Any] = {"set": train.name, "strategy": strategy, "seed": seed}
+    row |= {"device": setting.device, "used": described(choose(setting.device))}
+    if told is None:
+        row |= {"minutes": 0.0, "clock": "none", "segmenter": NOTHING, "encoder": "", "weights": ""}
+    else:
+        row |= {"minutes": told.minutes, "clock": told.clock, "segmenter": told.segmenter}
+        row |= {"encoder": told.encoder, "weights": weights_of(told)}
+    return row | {"rounds": [asdict(r) for r in rounds]}
 
 
 def _project(train: ImageSet, setting: Setting) -> Project:
@@ -199,7 +217,8 @@ def _rows(name: str, found: Found) -> Iterator[Row]:
 def _told(name: str, row: Mapping[str, Any], found: Found) -> Iterator[Row]:
     used, minutes, unit = budget_in(row)
     segmenter = str(row["segmenter"])
-    yield Row(name, "budget_of_refit", f"{segmenter}, {used}", minutes, unit)
+    if segmenter != NOTHING:
+        yield Row(name, "budget_of_refit", f"{segmenter}, {used}", minutes, unit)
     yield Row(name, "seeds", segmenter, float(found["random"].seeds), "seeds")
 
 

@@ -48,7 +48,9 @@ def add_commands(commands: Any) -> None:
     clicks.add_argument("--jitter", type=_count, default=0, metavar="N", help="also N annotators who miss the centre")
     clicks.add_argument("--worst", type=_count, default=0, metavar="N", help="draw the N hardest objects of each set")
     learning = bench.add_argument_group("options of learn, losses and asking")
-    learning.add_argument("--segmenter", metavar="NAME", help="default: learn the product's; losses and asking frozen")
+    learning.add_argument(
+        "--segmenter", metavar="NAME", help="default: learn the product's; losses, asking frozen; asking: none"
+    )
     learning.add_argument("--minutes", type=_minutes, metavar="M", help="of a training (learn 5, losses 2)")
     learning.add_argument(
         "--device",

@@ -41,7 +41,12 @@ def add_commands(commands: Any) -> None:
         metavar="SHARE",
         help="of each batch that every strategy draws at random (default: 0.3)",
     )
-    simulate.add_argument("--segmenter", default="frozen", metavar="NAME", help="default: frozen")
+    simulate.add_argument(
+        "--segmenter",
+        default="frozen",
+        metavar="NAME",
+        help="what is refit (default: frozen); none: nothing is trained, the label model answers itself",
+    )
     simulate.add_argument("--steps", type=int, default=600, metavar="N", help="of each refit (default: 600)")
     simulate.add_argument("--param", action="append", metavar="training.PARAMETER=VALUE")
     simulate.add_argument("--out", type=Path, metavar="DIR", help="curves as SVG and PNG, rows as JSON")
@@ -60,6 +65,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     params = options.parameters(arguments.param)
     params_of = params.get("segmenter", {})
     training = replace(REFIT, segmenter=arguments.segmenter, params=params_of, steps=arguments.steps)
+    training = with_values(training, params.get("training", {}))
     with Project.open(arguments.project) as project:
         play = Play(
             tuple((s.replace("-", "_") for s in arguments.strategy) if arguments.strategy else Play.strategies),
@@ -67,7 +73,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             arguments.budget,
             arguments.rounds,
             arguments.seeds,
-            with_values(training, params.get("training", {})),
+            None if arguments.segmenter == "none" else training,
             _test_names(project, arguments.test),
             arguments.reach,
             Play.explore if arguments.explore is None else arguments.explore,

@@ -38,6 +38,8 @@ class LabelledPixels:
         Background that nobody gave: the surroundings of an object that a model was asked for, or pixels anywhere.
     given : bool (n,)
         Not of an object that a model was asked for, nor guessed.
+    dense : bool (n,)
+        Of an accepted mask or an answered region, where every pixel was named.
     plain : int
         Labelled pixels that do not come from objects that a model was asked for.
     """
@@ -51,6 +53,7 @@ class LabelledPixels:
     scale: Tensor
     guessed: Tensor
     given: Tensor
+    dense: Tensor
     plain: int
 
     def part(self, keep: Tensor) -> LabelledPixels:
@@ -63,6 +66,7 @@ class LabelledPixels:
             weights=self.weights[keep],
             guessed=self.guessed[keep],
             given=self.given[keep],
+            dense=self.dense[keep],
         )
 
     def without_last(self, n: int) -> LabelledPixels:

@@ -122,7 +122,9 @@ class Pooled:
         pixels = self._credible(pixels if position else pixels.without_last(PLANES), n, size)
         head = fit_head(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
         seen = np.bincount(pixels.classes.cpu().numpy(), minlength=n).astype(np.int64)
-        trust = class_trust(pixels, n, self.sizes[size], self.context.seed, self.context.progress)
+        # Which regions were answered says nothing of how well a class is told elsewhere: the hardest are asked first.
+        drawn = pixels.part(~pixels.dense)
+        trust = class_trust(drawn, n, self.sizes[size], self.context.seed, self.context.progress)
         return {**to_state(head), "position": np.array([position]), "seen": seen, "trust": trust}
 
     def __call__(self, sample: Sample, state: State) -> PseudoLabels:
@@ -156,7 +158,7 @@ class Pooled:
 
     def _labelled_pixels(self, samples: Sequence[Sample]) -> LabelledPixels:
         rng = np.random.default_rng(self.context.seed)
-        features, classes, images, weights, guessed, own, anywhere, plain = [], [], [], [], [], [], [], 0
+        features, classes, images, weights, guessed, own, dense, anywhere, plain = [], [], [], [], [], [], [], [], 0
         elsewhere = _Elsewhere(self._ground if self._predictor is not None else None, self.context.seed)
         stand_in = not any(sample.labels.marks or sample.labels.mask is not None for sample in samples)
         abreast = workers() if self.device.type == "cpu" else 1
@@ -175,6 +177,8 @@ class Pooled:
                 around = (given == 0) & (label == self._ground)
                 guessed.append(torch.as_tensor(around[rows, columns]))
                 own.append(torch.as_tensor(given[rows, columns] > 0))
+                mask = sample.labels.mask
+                dense.append(torch.as_tensor(np.zeros(len(rows), bool) if mask is None else mask[rows, columns] > 0))
                 anywhere.append(grid.at(*_drawn(sample.image.valid, _ANYWHERE, rng)))
                 elsewhere.see(i, sample, given, label, grid, self.params.pixels)
             sample.forget()
@@ -188,6 +192,7 @@ class Pooled:
             weights.append(torch.ones(len(found)))
             guessed.append(torch.ones(len(found), dtype=torch.bool))
             own.append(torch.zeros(len(found), dtype=torch.bool))
+            dense.append(torch.zeros(len(found), dtype=torch.bool))
         return LabelledPixels(
             torch.cat(features),
             torch.cat(classes).to(self.device),
@@ -198,6 +203,7 @@ class Pooled:
             look.std(0, correction=0).clamp(min=1e-4),
             torch.cat(guessed).to(self.device),
             torch.cat(own).to(self.device),
+            torch.cat(dense).to(self.device),
             plain,
         )
 

@@ -21,9 +21,9 @@ from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
 from napari_wsss.project.settings import to_toml
 from napari_wsss.simulation.curve import CEILING, Row
+from napari_wsss.simulation.learner import teach
 from napari_wsss.simulation.oracle import Kind, Oracle
-from napari_wsss.training import Training, train
-from napari_wsss.training.completing import complete
+from napari_wsss.training import Training
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
 from napari_wsss.weak_labels import compile_target
 
@@ -50,7 +50,7 @@ class Play:
     labels : how regions are answered
     budget : share of the pool's pixels that may be labelled in all, the start included
     rounds, seeds : after the start; one play a seed
-    training : of each refit; ``frozen`` by default
+    training : of each refit, ``frozen`` by default; None = nothing is trained, the label model answers itself
     test : names of images that are never asked about and that every round is scored on; None = three tenths
     reach : half side of a region in image pixels; 0 = a 128th of the longer side, a quarter of what a person is asked
     explore : share of each batch that every strategy draws at random
@@ -61,7 +61,7 @@ class Play:
     budget: float = 0.05
     rounds: int = 5
     seeds: int = 5
-    training: Training = REFIT
+    training: Training | None = REFIT
     test: Sequence[str] | None = None
     reach: int = 0
     explore: float = EXPLORE
@@ -74,7 +74,11 @@ class Play:
     @property
     def signature(self) -> str:
         """Equal for plays whose rows may be joined; more strategies, seeds or rounds go on where the last ended."""
-        told = {**asdict(self), "training": self.training.to_json(), "test": list(self.test or [])}
+        told = {
+            **asdict(self),
+            "training": self.training.to_json() if self.training else None,
+            "test": list(self.test or []),
+        }
         for name in ("strategies", "seeds"):
             told.pop(name)
         return digest(json.dumps(told, sort_keys=True))[:12]
@@ -303,24 +307,15 @@ class _Game:
 
 def _fit_and_score(
     scratch: Project,
-    training: Training,
+    training: Training | None,
     seed: int,
     device: str,
     pool: Sequence[str],
     test: Mapping[str, str],
     truth: TruthFolder,
 ) -> float:
-    """Train on what the scratch project holds, predict (the pool too, where regions are asked next), score the test.
-
-    Answered images are completed before the training's clock runs: it grows with every answer, and would leave the
-    less time to learn the more there is to learn from.
-    """
-    from napari_wsss.prediction import predict
-
-    if training.complete and training.noisy > 0:
-        complete(scratch, device, no_progress)
-    train(scratch, replace(training, seed=seed), device=device)
-    predict(scratch, [*pool, *test], device=device)
+    """Learn from what the scratch project holds, predict (the pool too, if regions are asked next), score the test."""
+    teach(scratch, training, [*pool, *test], seed, device)
 
     def cases() -> Iterator[Case]:
         for name, source in test.items():

@@ -164,7 +164,8 @@ def played(monkeypatch):
     def simulate(project, truth, play, *, units, device):
         ((strategy, seed),) = units
         asked.append((truth.name, strategy, seed))
-        assert play.training.hardness == (strategy == "hardness")  # whose score no other learner has
+        if play.training:
+            assert play.training.hardness == (strategy == "hardness")  # whose score no other learner has
         rounds = 1 if strategy == CEILING else 2
         mious = [last.get(strategy, 0.5)] if rounds == 1 else [0.3, last.get(strategy, 0.5)]
         return [Round(strategy, "regions", seed, n, 10 * (n + 1), 0.01, 1, 1.0, mious[n], 1.0) for n in range(rounds)]
@@ -180,6 +181,18 @@ def test_only_the_first_two_sets_are_played_with_every_strategy(folders, tmp_pat
     strategies = {of: {s for name, s, _ in played if name == of} for of in (folders[0].name, folders[1].name, "third")}
     assert {CEILING, *asking.MAIN} == strategies["third"]
     assert strategies["third"] | set(asking.others()) == strategies[folders[0].name] == strategies[folders[1].name]
+
+
+def test_the_label_model_alone_plays_what_needs_no_training(folders, tmp_path, played):
+    setting = Setting(folders, results=tmp_path / "out", seeds=1, segmenter=asking.NOTHING)
+    rows = table(asking.measure(setting))
+    assert {"margin", "impurity"} < {s for _, s, _ in played}
+    assert "hardness" not in {s for _, s, _ in played}
+    assert rows["all", "sets_above_random", "ripu"].value == 2
+    assert not any(what == "budget_of_refit" for _, what, _ in rows)
+    trained = len(played)
+    list(asking.measure(replace(setting, segmenter=None)))
+    assert len(played) > 2 * trained  # other rows
 
 
 def test_shards_play_everything_once_and_their_rows_are_the_table_anywhere(folders, tmp_path, played, monkeypatch):

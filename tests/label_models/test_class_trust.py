@@ -32,6 +32,7 @@ def pixels_of(shares, images=4, hints=6000, seed=0):
         anywhere.std(0),
         torch.zeros(len(classes), dtype=torch.bool),
         torch.ones(len(classes), dtype=torch.bool),
+        torch.zeros(len(classes), dtype=torch.bool),
         len(classes),
     )
 

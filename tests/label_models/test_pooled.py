@@ -11,7 +11,7 @@ from napari_wsss.errors import CannotFeed
 from napari_wsss.label_models import pooled
 from napari_wsss.label_models.pooled import Pooled
 from napari_wsss.protocols import Context
-from napari_wsss.types import Box, Cam, Class, Classes, Features, Image, Point, Sample, Tags, WeakLabels
+from napari_wsss.types import Box, Cam, Class, Classes, Features, Image, Point, Sample, Stroke, Tags, WeakLabels
 from napari_wsss.weak_labels import compile_target
 
 CLASSES = Classes(tuple(Class(i, n, "#808080") for i, n in enumerate(("background", "cell", "dirt"), 1)))
@@ -128,6 +128,30 @@ def test_a_class_that_the_complete_tags_lack_never_appears(fitted):
     answer = model()(sample(9, WeakLabels(tags)), fitted)
     assert not (answer.labels == 3).any()
     assert not answer.probabilities[2].any()
+
+
+def test_how_far_a_class_is_believed_is_told_by_marks_and_not_by_answered_regions():
+    """Regions are asked where it is hard: of a class that is mistaken there, less would be believed everywhere."""
+
+    def hard(n):
+        features = features_of(truth_of(n), n)
+        features[:, :24] = np.roll(features[:, :24], 16, axis=2)  # the upper half looks like something else
+        return features
+
+    def upper(n):
+        return np.where(np.arange(SHAPE[0])[:, None] < 30, truth_of(n), 0).astype(np.uint16)
+
+    def region(n):
+        return WeakLabels(mask=upper(n))
+
+    def marked(n):
+        return WeakLabels(marks=(Stroke(0, 0, upper(n)),))
+
+    trust = {}
+    for told in (region, marked):
+        trust[told] = model().fit([sample(n, told(n), hard(n)) for n in range(6)])["trust"]
+    assert (trust[region] == 1).all()
+    assert (trust[marked] != 1).any()
 
 
 def test_exchanged_hints_exchange_the_masks():

@@ -92,6 +92,17 @@ def test_a_play_counts_its_budget_and_is_not_played_twice(setting, monkeypatch):
     assert simulate(project, folder, play, device="cpu") == rows
 
 
+def test_the_label_model_alone_learns_from_every_answer(setting):
+    project, folder = setting
+    play = Play(("ripu",), budget=0.1, rounds=2, seeds=1, training=None, test=("4.png",), reach=2)
+    rows = simulate(project, folder, play, device="cpu")
+    ceiling, first, *_, last = (r.miou for r in rows)
+    assert ceiling > 0.9
+    assert last > max(0.85, first)
+    assert not list(project.folder.glob("runs/*"))
+    assert replace(play, training=QUICK).signature != play.signature
+
+
 def test_no_method_reaches_the_truth(setting, monkeypatch):
     """The truth raises when anything but the annotator and the scoring asks for it."""
     project, folder = setting
