@@ -21,7 +21,6 @@ from napari_wsss.evaluation import Case, TruthFolder, evaluate
 from napari_wsss.project import Project
 from napari_wsss.project.settings import to_toml
 from napari_wsss.simulation.curve import CEILING, Row
-from napari_wsss.simulation.learner import teach
 from napari_wsss.simulation.oracle import Kind, Oracle
 from napari_wsss.training import Training
 from napari_wsss.types import Mask, Prediction, Progress, Provenance, Region, digest, no_progress
@@ -315,6 +314,8 @@ def _fit_and_score(
     truth: TruthFolder,
 ) -> float:
     """Learn from what the scratch project holds, predict (the pool too, if regions are asked next), score the test."""
+    from napari_wsss.simulation.learner import teach
+
     teach(scratch, training, [*pool, *test], seed, device)
 
     def cases() -> Iterator[Case]:
