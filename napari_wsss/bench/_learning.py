@@ -113,11 +113,12 @@ def budgeted(setting: Setting, minutes: float, segmenter: str | None) -> Trainin
     return replace(given, segmenter=chosen) if chosen else given
 
 
-def weights_of(training: Training) -> str:
-    """Name and hash of the model inside where a training begins with it or reads its features; else ''."""
+def weights_of(training: Training | None) -> str:
+    """Name and hash of the model inside where a training, or the label model (None), uses it; else ''."""
     from napari_wsss.models.store import resolve
 
-    known = training.segmenter == "embedded" or training.encoder == "fused" or "embedded" in (training.encoder or "")
+    encoder = training.encoder or "" if training else ""
+    known = training is None or training.segmenter == "embedded" or encoder == "fused" or "embedded" in encoder
     return f"embedded@{resolve('embedded')[1][:8]}" if known else ""
 
 

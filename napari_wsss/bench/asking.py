@@ -28,7 +28,7 @@ from napari_wsss.project import Project
 from napari_wsss.simulation import Play, simulate, summary
 from napari_wsss.simulation.curve import CEILING, Summary, between
 from napari_wsss.simulation.curve import Row as Round
-from napari_wsss.simulation.play import REFIT
+from napari_wsss.simulation.play import NOTHING, REFIT
 from napari_wsss.training import Training
 from napari_wsss.types import digest
 
@@ -40,8 +40,6 @@ _NEEDS_VIEWS = "disagreement"  # plays predict one view
 _LEARNER: Mapping[str, Mapping[str, Any]] = {"hardness": {"hardness": True}}
 """Settings of the learner that a strategy's score comes from."""
 ENCODER = "filters"
-NOTHING = "none"
-"""In place of a segmenter: nothing is trained, the label model answers itself."""
 WANTED = 0.95
 _PROTOCOL = 7  # counts up when the way of measuring changes: stored rows are then made anew
 
@@ -113,7 +111,7 @@ def _plays(path: Path, strategies: Sequence[str], setting: Setting) -> tuple[str
         for strategy in (CEILING, *strategies)
     }
     truth = sorted(p for p in (train.folder / "masks").iterdir() if p.stem in {i.stem for i in _images(train, test)})
-    words: list[str | bytes] = [str(_PROTOCOL), train.name, weights_of(training) if training else "", *train.classes]
+    words: list[str | bytes] = [str(_PROTOCOL), train.name, weights_of(training), *train.classes]
     words += [p.name for p in train.images] + ["test"] + [p.name for p in test.images]
     words += [p.read_bytes() for p in truth] + ([] if setting.device == "cpu" else [setting.device])
     return train.name, {
@@ -158,11 +156,10 @@ def _played(train: ImageSet, test: ImageSet, play: Play, seed: int, setting: Set
     row: dict[str, Any] = {"set": train.name, "strategy": strategy, "seed": seed}
     row |= {"device": setting.device, "used": described(choose(setting.device))}
     if told is None:
-        row |= {"minutes": 0.0, "clock": "none", "segmenter": NOTHING, "encoder": "", "weights": ""}
+        row |= {"segmenter": NOTHING}
     else:
-        row |= {"minutes": told.minutes, "clock": told.clock, "segmenter": told.segmenter}
-        row |= {"encoder": told.encoder, "weights": weights_of(told)}
-    return row | {"rounds": [asdict(r) for r in rounds]}
+        row |= {"minutes": told.minutes, "clock": told.clock, "segmenter": told.segmenter, "encoder": told.encoder}
+    return row | {"weights": weights_of(told), "rounds": [asdict(r) for r in rounds]}
 
 
 def _project(train: ImageSet, setting: Setting) -> Project:
@@ -215,9 +212,9 @@ def _rows(name: str, found: Found) -> Iterator[Row]:
 
 
 def _told(name: str, row: Mapping[str, Any], found: Found) -> Iterator[Row]:
-    used, minutes, unit = budget_in(row)
     segmenter = str(row["segmenter"])
     if segmenter != NOTHING:
+        used, minutes, unit = budget_in(row)
         yield Row(name, "budget_of_refit", f"{segmenter}, {used}", minutes, unit)
     yield Row(name, "seeds", segmenter, float(found["random"].seeds), "seeds")
 

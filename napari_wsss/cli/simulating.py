@@ -59,7 +59,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     from napari_wsss.project import Project
     from napari_wsss.simulation import Play, simulate, summary
     from napari_wsss.simulation.curve import CEILING
-    from napari_wsss.simulation.play import REFIT
+    from napari_wsss.simulation.play import NOTHING, REFIT
     from napari_wsss.training import with_values
 
     params = options.parameters(arguments.param)
@@ -73,7 +73,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             arguments.budget,
             arguments.rounds,
             arguments.seeds,
-            None if arguments.segmenter == "none" else training,
+            None if arguments.segmenter == NOTHING else training,
             _test_names(project, arguments.test),
             arguments.reach,
             Play.explore if arguments.explore is None else arguments.explore,

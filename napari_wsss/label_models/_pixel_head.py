@@ -155,7 +155,7 @@ def _cumulative_share(pixels: LabelledPixels, n_classes: int, balance: float) ->
 def _optimise(
     head: PixelHead, x: Tensor, y: Tensor, running: Tensor, settings: HeadSettings, progress: Progress
 ) -> None:
-    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay, fused=True)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=settings.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps)
     batch = min(settings.batch, 4 * len(y))
     for step in range(settings.steps):

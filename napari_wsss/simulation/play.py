@@ -39,6 +39,10 @@ Taught by answers alone, all at the borders of things, it forgot what their insi
 """
 
 
+NOTHING = "none"
+"""In place of a segmenter's name: nothing is trained, the label model answers itself."""
+
+
 @dataclass(frozen=True)
 class Play:
     """What to simulate.
